@@ -1,0 +1,110 @@
+/**
+ * Reads the filtering database from another thread while the data plane goes on writing. Nothing is locked and the writer is never
+ * held up; the reader copies and checks.
+ *
+ * It copies the slots in chunks and takes a chunk if the sequence counter was even before and the same after; else it copies the
+ * chunk again, a bounded number of times. If the writer never leaves it that long (or died in the middle of a change), the entries of
+ * the chunk are read one by one, each twice, and taken if both readings agree.
+ *
+ * What comes out: every entry was in the table at some moment of the snapshot, none is a mixture of two, no address is there
+ * twice. While addresses come and go, an entry that a deletion shifted from a chunk not yet read to one read already is missed:
+ * therefore the pass is repeated if the table changed, and what either saw counts. When the table is at rest, the snapshot is exact.
+ */
+import { joinMac } from '../wire/ethernet.js'
+import {
+  Header,
+  isExpired,
+  isOccupied,
+  isStatic,
+  keyLowAt,
+  lastSeenAt,
+  MAGIC,
+  placeAt,
+  portOf,
+  SLOT_SIZE,
+  slotAt,
+  vidOf,
+} from './fdb-memory.js'
+
+export interface FdbEntry {
+  vid: number
+  /** 48-bit integer. */
+  mac: number
+  /** Port index. */
+  port: number
+  static: boolean
+  /** Milliseconds since a frame from this address was seen, by the writer's clock when it last swept. */
+  ageMs: number
+}
+
+/** Small enough to be read between two changes of a writer that learns a million addresses a second. */
+const CHUNK_SLOTS = 32
+const CHUNK_CELLS = CHUNK_SLOTS * SLOT_SIZE
+/** Both arbitrary. */
+const CHUNK_ATTEMPTS = 32
+const PASSES = 3
+
+export class FdbReader {
+  readonly #cells: Int32Array
+  readonly #chunk = new Int32Array(CHUNK_CELLS)
+
+  /** `memory` is that of an `Fdb`, which may be made later. */
+  constructor(memory: SharedArrayBuffer) {
+    this.#cells = new Int32Array(memory)
+  }
+
+  /** The entries that have not expired, in no order. Allocates one object for each. */
+  snapshot(): FdbEntry[] {
+    const cells = this.#cells
+    /** By VID, then by address. */
+    const found = new Map<number, Map<number, FdbEntry>>()
+    if (Atomics.load(cells, Header.magic) !== MAGIC) return []
+    for (let pass = 0; pass < PASSES; pass++) {
+      const before = Atomics.load(cells, Header.sequence)
+      for (let at = slotAt(0); at < cells.length; at += CHUNK_CELLS) {
+        const count = Math.min(CHUNK_CELLS, cells.length - at)
+        this.#copy(at, count)
+        this.#collect(count, found)
+      }
+      if (Atomics.load(cells, Header.sequence) === before) break
+    }
+    return [...found.values()].flatMap(entries => [...entries.values()])
+  }
+
+  /** Copies a chunk of whole entries. */
+  #copy(at: number, count: number): void {
+    const cells = this.#cells
+    const chunk = this.#chunk
+    for (let attempt = 0; attempt < CHUNK_ATTEMPTS; attempt++) {
+      const before = Atomics.load(cells, Header.sequence)
+      if ((before & 1) !== 0) continue
+      for (let i = 0; i < count; i++) chunk[i] = Atomics.load(cells, at + i)
+      if (Atomics.load(cells, Header.sequence) === before) return
+    }
+    for (let i = 0; i < count; i += SLOT_SIZE) {
+      for (let j = 0; j < SLOT_SIZE; j++) chunk[i + j] = Atomics.load(cells, at + i + j)
+      const same =
+        Atomics.load(cells, at + keyLowAt(i)) === chunk[keyLowAt(i)] &&
+        Atomics.load(cells, at + placeAt(i)) === chunk[placeAt(i)] &&
+        Atomics.load(cells, at + i) === chunk[i]
+      if (!same) chunk[i] = 0
+    }
+  }
+
+  #collect(count: number, found: Map<number, Map<number, FdbEntry>>): void {
+    const chunk = this.#chunk
+    const now = this.#cells[Header.now]
+    const ageingMs = this.#cells[Header.ageingMs]
+    for (let i = 0; i < count; i += SLOT_SIZE) {
+      const tag = chunk[i]
+      const place = chunk[placeAt(i)]
+      const lastSeen = chunk[lastSeenAt(i)]
+      if (!isOccupied(tag) || isExpired(place, lastSeen, now, ageingMs)) continue
+      const mac = joinMac(tag, chunk[keyLowAt(i)])
+      const vid = vidOf(tag)
+      const ageMs = Math.max(0, (now - lastSeen) | 0)
+      const ofVid = found.get(vid) ?? new Map<number, FdbEntry>()
+      found.set(vid, ofVid.set(mac, { vid, mac, port: portOf(place), static: isStatic(place), ageMs }))
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What the rest of the program asks of the kernel. One object per platform, same names; nothing outside src/os knows which
+ * one it has.
+ *
+ * Calls return 0 or more, or a negated error number: on the data path an error is an answer, not an exception.
+ */
+import { Epoll } from './epoll.js'
+import { darwinLayout, type Layout, linuxLayout } from './layout.js'
+import * as libc from './libc.js'
+import type { MessageVector } from './message-vector.js'
+import { NativeMemory } from './native-memory.js'
+import { Poll } from './poll.js'
+import type { Poller } from './poller.js'
+import { EventfdWaker, PipeWaker, type Waker } from './waker.js'
+
+export interface Os {
+  readonly layout: Layout
+  createPoller(): Poller
+  createWaker(): Waker
+  /**
+   * Fills the vector's first `count` messages without blocking and returns how many came, or a negated error number.
+   * Lengths and names are then in the vector.
+   */
+  receiveMessages(fd: number, vector: MessageVector, count: number): number
+  /**
+   * Sends the vector's first `count` messages without blocking and returns how many the kernel took from the front, or a
+   * negated error number if it did not even take the first.
+   */
+  sendMessages(fd: number, vector: MessageVector, count: number): number
+}
+
+/** One call for the whole vector (recvmmsg(2), sendmmsg(2)). */
+class LinuxOs implements Os {
+  readonly layout = linuxLayout
+  readonly #recvmmsg = libc.libc.func(
+    'int recvmmsg(int fd, uintptr_t headers, unsigned int count, int flags, uintptr_t timeout)',
+  ) as unknown as (...args: number[]) => number
+  readonly #sendmmsg = libc.libc.func(
+    'int sendmmsg(int fd, uintptr_t headers, unsigned int count, int flags)',
+  ) as unknown as (...args: number[]) => number
+
+  createPoller(): Poller {
+    return new Epoll()
+  }
+
+  createWaker(): Waker {
+    return new EventfdWaker()
+  }
+
+  receiveMessages(fd: number, vector: MessageVector, count: number): number {
+    return libc.orErrno(this.#recvmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT, 0))
+  }
+
+  sendMessages(fd: number, vector: MessageVector, count: number): number {
+    return libc.orErrno(this.#sendmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT))
+  }
+}
+
+/**
+ * One call for each message. macOS has recvmsg_x and sendmsg_x, but they are private and "subject to change", and sendmsg_x
+ * builds one list only for connected sockets; so the public calls are used until a Mac has shown the difference.
+ */
+export class PortableOs implements Os {
+  readonly layout: Layout
+
+  constructor(layout: Layout) {
+    this.layout = layout
+  }
+
+  createPoller(): Poller {
+    return new Poll()
+  }
+
+  createWaker(): Waker {
+    return new PipeWaker(this.layout.constants.O_NONBLOCK)
+  }
+
+  receiveMessages(fd: number, vector: MessageVector, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const length = libc.recvmsg(fd, vector.address + i * vector.stride, this.layout.constants.MSG_DONTWAIT)
+      if (length < 0) return i > 0 ? i : -libc.errno()
+      vector.setLength(i, length)
+    }
+    return count
+  }
+
+  sendMessages(fd: number, vector: MessageVector, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const sent = libc.sendmsg(fd, vector.address + i * vector.stride, this.layout.constants.MSG_DONTWAIT)
+      if (sent < 0) return i > 0 ? i : -libc.errno()
+    }
+    return count
+  }
+}
+
+/** The layout of the platform this runs on. Throws on platforms the switch does not support. */
+export function platformLayout(platform: NodeJS.Platform = process.platform): Layout {
+  if (platform === 'linux') return linuxLayout
+  if (platform === 'darwin') return darwinLayout
+  throw new Error(`${platform} is not supported: linux and darwin are`)
+}
+
+/** Chooses once. TAPSWITCH_OS=portable runs the loop over single calls and poll(2) on Linux, to test them. */
+export function createOs(): Os {
+  const layout = platformLayout()
+  return layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable'
+    ? new LinuxOs()
+    : new PortableOs(layout)
+}
+
+/** Descriptors of one thread that another may have to close. */
+export function closeAll(descriptors: Iterable<number>): void {
+  for (const fd of descriptors) libc.closeDescriptor(fd)
+}
+
+export { NativeMemory }

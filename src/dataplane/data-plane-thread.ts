@@ -1,0 +1,217 @@
+/**
+ * One data plane, put together: poller, pool, core, egress, ports, endpoints, and what happens once a second. `worker.ts` runs
+ * it in a thread of its own; tests run it in theirs, turn by turn.
+ */
+import type { Os } from '../os/os.js'
+import { FdbStat } from '../switch/fdb.js'
+import { Switch } from '../switch/switch.js'
+import { formatMac } from '../wire/ethernet.js'
+import { DescriptorTable } from './descriptor-table.js'
+import { Egress } from './egress.js'
+import { POOL_RESERVE } from './egress-queue.js'
+import type { Endpoint, EndpointHost } from './endpoint.js'
+import { Engine } from './engine.js'
+import { EventReporter } from './event-reporter.js'
+import { FramePool } from './frame-pool.js'
+import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
+import { PortTable } from './port-table.js'
+import { BATCH, ReceiveBatch } from './receive-batch.js'
+import { ENDPOINT_PORTS_MADE, endpointDropReasons, PortField, SharedCounters, SwitchField } from './shared-memory.js'
+
+/** Makes the data plane's half of a transport. */
+export type EndpointFactory = (spec: EndpointSpec, host: EndpointHost) => Endpoint
+
+export interface DataPlaneParts {
+  os: Os
+  init: WorkerInit
+  endpointFactory: EndpointFactory
+  emit: (event: Event) => void
+  /** Takes the next command; undefined when none waits. */
+  nextCommand: () => { id: number; command: Command } | undefined
+  clock: () => number
+}
+
+export class DataPlaneThread {
+  readonly engine: Engine
+  readonly core: Switch
+  readonly ports: PortTable
+  readonly pool: FramePool
+  readonly #parts: DataPlaneParts
+  readonly #counters: SharedCounters
+  readonly #descriptors: DescriptorTable
+  readonly #endpoints = new Map<string, Endpoint>()
+  readonly #reporter: EventReporter
+  /** What data planes before this one had counted. */
+  readonly #statsBase: Float64Array
+  readonly #host: EndpointHost
+  /** Ids of the ports an endpoint may restore. */
+  readonly #restorableIds = new Map<number, number>()
+
+  constructor(parts: DataPlaneParts) {
+    const { os, init, clock } = parts
+    const { settings, shape } = init
+    this.#parts = parts
+    this.#counters = new SharedCounters(shape, init.counters)
+    const { cells } = this.#counters
+    this.#statsBase = cells.slice(SwitchField.fdbLearned, SwitchField.fdbLearned + 4)
+    this.#reporter = new EventReporter(cells)
+    this.pool = new FramePool(settings.bufferBytes, settings.maxFrameSize, 2 * BATCH + POOL_RESERVE)
+    this.core = new Switch({
+      ...settings.fdb,
+      maxPorts: shape.maxPorts,
+      maxFrameSize: settings.maxFrameSize,
+      memory: init.fdb,
+      listener: this.#listener(),
+    })
+    const poller = os.createPoller()
+    this.#descriptors = new DescriptorTable(poller)
+    const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors)
+    const { emit } = parts
+    this.ports = new PortTable({
+      core: this.core,
+      egress,
+      counters: this.#counters,
+      maxPorts: shape.maxPorts,
+      clock,
+      emit,
+    })
+    this.engine = new Engine({
+      poller,
+      wakeFd: init.wakeFd,
+      core: this.core,
+      pool: this.pool,
+      batch: new ReceiveBatch(os.layout, this.pool),
+      egress,
+      descriptors: this.#descriptors,
+      counters: this.#counters,
+      maxPorts: shape.maxPorts,
+      clock,
+      commands: () => this.#runCommands(),
+      slowWork: now => this.#slowWork(now),
+    })
+    this.#host = this.#createHost()
+    // The wake-up descriptor has no endpoint; the engine knows it by its number.
+    this.#descriptors.watch(init.wakeFd, null as unknown as Endpoint)
+    for (const spec of init.endpoints) this.#attach(spec)
+    this.core.flushAbsent()
+    emit({ type: 'started', descriptors: poller.descriptors })
+  }
+
+  #attach(spec: EndpointSpec): void {
+    for (const port of spec.ports) this.#restorableIds.set(port.index, port.id)
+    const endpoint = this.#parts.endpointFactory(spec, this.#host)
+    this.#endpoints.set(spec.name, endpoint)
+    endpoint.open()
+  }
+
+  #createHost(): EndpointHost {
+    const { ports } = this
+    return {
+      os: this.#parts.os,
+      pool: this.pool,
+      now: this.#parts.clock,
+      addPort: (endpoint, port) => ports.add(endpoint, port),
+      restorePort: (endpoint, port, index) => {
+        ports.restore(endpoint, port, index, this.#restorableIds.get(index) as number)
+      },
+      portUp: (index, update) => ports.up(index, update),
+      portDown: (index, update) => ports.down(index, update),
+      portRestored: index => ports.up(index, { peer: null, restore: null }, true),
+      removePort: index => ports.remove(index),
+      watch: (endpoint, fd) => this.#descriptors.watch(fd, endpoint),
+      unwatch: fd => this.#descriptors.unwatch(fd),
+      nextPortNumber: row => ++this.#counters.cells[this.#counters.endpointRow(row) + ENDPOINT_PORTS_MADE],
+      countDrop: (row, reason) => {
+        this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)]++
+      },
+      send: (name, message) => this.#parts.emit({ type: 'endpoint', name, message }),
+    }
+  }
+
+  #runCommands(): void {
+    for (let next = this.#parts.nextCommand(); next !== undefined; next = this.#parts.nextCommand()) {
+      this.#execute(next.command)
+      this.#publish()
+      this.#parts.emit({ type: 'reply', id: next.id, error: null })
+    }
+  }
+
+  #execute(command: Command): void {
+    switch (command.type) {
+      case 'attach':
+        this.#attach(command.endpoint)
+        return
+      case 'detach':
+        this.#endpoint(command.name).close()
+        this.#endpoints.delete(command.name)
+        return
+      case 'endpoint':
+        this.#endpoint(command.name).message(command.message)
+        return
+      case 'set-policy':
+        this.ports.setPolicy(this.#endpoint(command.name), command.policy)
+        return
+      case 'set-limits':
+        this.core.setLimits(command)
+        return
+      case 'flush':
+        if (command.port === null) this.core.flush()
+        else if (this.ports.isUp(command.port)) this.core.flushPort(command.port)
+        return
+      case 'stop':
+        for (const endpoint of this.#endpoints.values()) endpoint.close()
+        this.engine.running = false
+        return
+      default:
+        throw new Error(`unknown command ${JSON.stringify(command)}`)
+    }
+  }
+
+  #endpoint(name: string): Endpoint {
+    const endpoint = this.#endpoints.get(name)
+    if (endpoint === undefined) throw new Error(`no endpoint ${name}`)
+    return endpoint
+  }
+
+  /** Ageing sweeps the whole table in about ten calls, so an entry outlives its time by seconds at most. */
+  #slowWork(now: number): void {
+    this.#reporter.refill(now)
+    this.core.age(now, Math.ceil(this.core.fdb.capacity / 10))
+    for (const endpoint of this.#endpoints.values()) endpoint.tick(now)
+    this.#publish()
+  }
+
+  #publish(): void {
+    const { cells } = this.#counters
+    const { stats, fdbCounts, fdb } = this.core
+    cells[SwitchField.fdbLearned] = this.#statsBase[0] + stats[FdbStat.learned]
+    cells[SwitchField.fdbMoved] = this.#statsBase[1] + stats[FdbStat.moved]
+    cells[SwitchField.fdbAged] = this.#statsBase[2] + stats[FdbStat.aged]
+    cells[SwitchField.fdbRefused] = this.#statsBase[3] + stats[FdbStat.refused]
+    cells[SwitchField.fdbEntries] = fdb.entries
+    cells[SwitchField.poolFree] = this.pool.free
+    cells[SwitchField.poolSlots] = this.pool.slots
+    for (let index = 0; index < fdbCounts.length; index++) {
+      cells[this.#counters.portRow(index) + PortField.fdbEntries] = fdbCounts[index]
+    }
+  }
+
+  #listener(): NonNullable<ConstructorParameters<typeof Switch>[0]['listener']> {
+    const { emit, clock } = this.#parts
+    const reporter = this.#reporter
+    return {
+      learned: (high, low, port) => {
+        if (reporter.admit('mac-learned')) emit({ type: 'mac-learned', mac: formatMac(high, low), port, at: clock() })
+      },
+      moved: (high, low, from, to) => {
+        if (reporter.admit('mac-moved')) emit({ type: 'mac-moved', mac: formatMac(high, low), from, to, at: clock() })
+      },
+      flapping: (high, low, _from, port) => {
+        if (reporter.admit('mac-flapping')) emit({ type: 'mac-flapping', mac: formatMac(high, low), port, at: clock() })
+      },
+      limitReached: port => {
+        if (reporter.admit('limit-reached')) emit({ type: 'limit-reached', port: port < 0 ? null : port, at: clock() })
+      },
+    }
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * The way out of the switch: staging, sending, waiting.
+ *
+ * While a batch is switched, each frame is *staged* for its egress ports: only its number is noted. Then every port that got
+ * something sends all of it in one call, straight from the memory it was received into. What the port does not take waits in
+ * its queue, in order, and the port is *blocked*: nothing overtakes the queue, and the descriptor is watched for
+ * writability. Watching costs the receiver a wake-up for each frame it reads, so it starts with the first refusal and ends
+ * with the queue. Where the kernel says "writable" of a socket that is not (an unconnected datagram socket asks only about its
+ * own buffer), or says nothing at all (macOS answers ENOBUFS and stays writable), the port is tried again by the clock.
+ *
+ * No port waits for another: a blocked port costs the others the memory of its queue and nothing else.
+ */
+import { transmitDropReasons } from '../switch/drop-reason.js'
+import type { DescriptorTable } from './descriptor-table.js'
+import { EgressQueue } from './egress-queue.js'
+import { type Endpoint, Fault } from './endpoint.js'
+import type { FramePool } from './frame-pool.js'
+import { BATCH, type ReceiveBatch } from './receive-batch.js'
+import { PortField, type SharedCounters } from './shared-memory.js'
+
+/** Milliseconds between attempts where the kernel does not tell when a port takes frames again. */
+export const RETRY_MS = 1
+/** Calls in a row that may fail for one port in one turn before it has to wait; a peer cannot keep us in the loop. */
+const MAX_FAULTS = 8
+
+const QUEUE_FULL = transmitDropReasons.indexOf('queue-full')
+const OVERSIZE = transmitDropReasons.indexOf('oversize')
+const PEER_GONE = transmitDropReasons.indexOf('peer-gone')
+const ERROR = transmitDropReasons.indexOf('error')
+
+export class Egress {
+  /** Ports that wait to be tried again by the clock. */
+  readonly retry: number[] = []
+  readonly #pool: FramePool
+  readonly #cells: Float64Array
+  readonly #descriptors: DescriptorTable
+  readonly #rowOf: Int32Array
+  readonly #endpointOf: (Endpoint | null)[]
+  readonly #queueOf: (EgressQueue | null)[]
+  /** 1 while the port must not send past its queue. */
+  readonly #blocked: Uint8Array
+  /** The descriptor a blocked port waits for; -1 when by the clock. */
+  readonly #waitsFor: Int32Array
+  readonly #lastProgress: Float64Array
+  /** Frames staged for each port in this batch: BATCH places for each. */
+  readonly #stagedOffset: Int32Array
+  readonly #stagedLength: Int32Array
+  readonly #stagedCount: Int32Array
+  readonly #touched: Int32Array
+  #touchedCount = 0
+  /** Set by #send when it found nobody at the other end. */
+  #gone = false
+  #now = 0
+
+  constructor(maxPorts: number, pool: FramePool, counters: SharedCounters, descriptors: DescriptorTable) {
+    this.#pool = pool
+    this.#cells = counters.cells
+    this.#descriptors = descriptors
+    this.#rowOf = Int32Array.from({ length: maxPorts }, (_, index) => counters.portRow(index))
+    this.#endpointOf = new Array(maxPorts).fill(null)
+    this.#queueOf = new Array(maxPorts).fill(null)
+    this.#blocked = new Uint8Array(maxPorts)
+    this.#waitsFor = new Int32Array(maxPorts).fill(-1)
+    this.#lastProgress = new Float64Array(maxPorts)
+    this.#stagedOffset = new Int32Array(maxPorts * BATCH)
+    this.#stagedLength = new Int32Array(maxPorts * BATCH)
+    this.#stagedCount = new Int32Array(maxPorts)
+    this.#touched = new Int32Array(maxPorts)
+  }
+
+  addPort(port: number, endpoint: Endpoint, queueFrames: number): void {
+    this.#endpointOf[port] = endpoint
+    this.setQueueLimit(port, queueFrames)
+  }
+
+  removePort(port: number): void {
+    this.drain(port)
+    this.#endpointOf[port] = null
+    this.#queueOf[port] = null
+  }
+
+  /** Frames that wait already stay, up to the new limit. */
+  setQueueLimit(port: number, queueFrames: number): void {
+    const before = this.#queueOf[port]
+    if (before?.limit === queueFrames) return
+    const queue = new EgressQueue(this.#pool, queueFrames)
+    for (; before !== null && before.count > 0; before.shift(1)) {
+      if (!queue.push(before.offset[before.head], before.length[before.head])) this.#drop(port, QUEUE_FULL, 1)
+    }
+    this.#queueOf[port] = queue
+    this.#gauge(port, queue)
+  }
+
+  /** Notes that frame `i` of the batch goes out of `port`, if it fits there. */
+  stage(port: number, batch: ReceiveBatch, i: number, maxFrameSize: Int32Array): void {
+    const length = batch.length[i]
+    if (length > maxFrameSize[port]) {
+      this.#drop(port, OVERSIZE, 1)
+      return
+    }
+    const count = this.#stagedCount[port]
+    if (count === 0) this.#touched[this.#touchedCount++] = port
+    const at = port * BATCH + count
+    this.#stagedOffset[at] = batch.offset[i]
+    this.#stagedLength[at] = length
+    this.#stagedCount[port] = count + 1
+  }
+
+  /** Sends or queues everything staged. */
+  flush(now: number): void {
+    this.#now = now
+    for (let i = 0; i < this.#touchedCount; i++) {
+      const port = this.#touched[i]
+      const count = this.#stagedCount[port]
+      this.#stagedCount[port] = 0
+      const first = port * BATCH
+      const sent =
+        this.#blocked[port] === 1 ? 0 : this.#send(port, this.#stagedOffset, this.#stagedLength, first, count)
+      if (this.#gone) this.#takeDown(port)
+      else if (sent < count) this.#enqueue(port, first + sent, count - sent)
+    }
+    this.#touchedCount = 0
+  }
+
+  /** Tries a blocked port again. One batch; the rest follows when it is writable once more, after the others had their turn. */
+  resume(port: number, now: number): void {
+    this.#now = now
+    const queue = this.#queueOf[port]
+    if (this.#blocked[port] === 0 || queue === null) return
+    for (let rounds = 0; rounds < 2 && queue.count > 0; rounds++) {
+      const count = Math.min(BATCH, queue.contiguous())
+      const sent = this.#send(port, queue.offset, queue.length, queue.head, count)
+      queue.shift(sent)
+      if (this.#gone) this.#takeDown(port)
+      if (sent < count) break
+    }
+    this.#gauge(port, queue)
+    if (queue.count === 0) this.#unblock(port)
+  }
+
+  /** Drops what waits, because nobody is there to get it. */
+  drain(port: number): void {
+    const queue = this.#queueOf[port]
+    if (queue === null) return
+    this.#drop(port, PEER_GONE, queue.count)
+    queue.shift(queue.count)
+    this.#gauge(port, queue)
+    this.#unblock(port)
+  }
+
+  /** Frames that wait for this port. */
+  waiting(port: number): number {
+    return this.#queueOf[port]?.count ?? 0
+  }
+
+  queueLimit(port: number): number {
+    return this.#queueOf[port]?.limit ?? 0
+  }
+
+  /** When this port last took a frame; milliseconds. */
+  lastProgress(port: number): number {
+    return this.#lastProgress[port]
+  }
+
+  /** Returns how many frames are done with, sent or dropped with a reason; fewer than `count` means: wait. */
+  #send(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
+    const endpoint = this.#endpointOf[port] as Endpoint
+    let done = 0
+    for (let faults = 0; done < count && faults < MAX_FAULTS; ) {
+      const taken = endpoint.transmit(port, offsets, lengths, first + done, count - done)
+      if (taken > 0) {
+        this.#countSent(port, lengths, first + done, taken)
+        done += taken
+        if (done === count) return count
+        // The kernel stopped in the middle: full, nearly always. If it was an error, it will be the next answer.
+        break
+      }
+      faults++
+      switch (taken === 0 ? Fault.wait : endpoint.fault(port, -taken)) {
+        case Fault.wait:
+          this.#block(port, endpoint)
+          return done
+        case Fault.skip:
+          this.#drop(port, ERROR, 1)
+          done++
+          break
+        case Fault.gone:
+          this.#gone = true
+          this.#drop(port, PEER_GONE, count - done)
+          return count
+      }
+    }
+    if (done < count) this.#block(port, endpoint)
+    return done
+  }
+
+  // Not inside #send: the queue still holds what was just sent, and going down drops the queue.
+  #takeDown(port: number): void {
+    this.#gone = false
+    this.#endpointOf[port]?.gone(port)
+  }
+
+  #countSent(port: number, lengths: Int32Array, first: number, count: number): void {
+    let bytes = 0
+    for (let i = first; i < first + count; i++) bytes += lengths[i]
+    const row = this.#rowOf[port]
+    this.#cells[row + PortField.transmitFrames] += count
+    this.#cells[row + PortField.transmitBytes] += bytes
+    this.#lastProgress[port] = this.#now
+  }
+
+  #enqueue(port: number, first: number, count: number): void {
+    const queue = this.#queueOf[port] as EgressQueue
+    let queued = 0
+    while (queued < count && queue.push(this.#stagedOffset[first + queued], this.#stagedLength[first + queued]))
+      queued++
+    if (queued < count) this.#drop(port, QUEUE_FULL, count - queued)
+    this.#gauge(port, queue)
+  }
+
+  #block(port: number, endpoint: Endpoint): void {
+    if (this.#blocked[port] === 1) return
+    this.#blocked[port] = 1
+    const fd = endpoint.egressDescriptor(port)
+    this.#waitsFor[port] = fd
+    if (fd < 0) this.retry.push(port)
+    else this.#descriptors.awaitWritable(fd, endpoint, port)
+  }
+
+  #unblock(port: number): void {
+    if (this.#blocked[port] === 0) return
+    this.#blocked[port] = 0
+    const fd = this.#waitsFor[port]
+    if (fd >= 0) this.#descriptors.writableSettled(fd, port)
+    else this.retry.splice(this.retry.indexOf(port), 1)
+    this.#waitsFor[port] = -1
+  }
+
+  #drop(port: number, reason: number, frames: number): void {
+    this.#cells[this.#rowOf[port] + PortField.transmitDrop + reason] += frames
+  }
+
+  #gauge(port: number, queue: EgressQueue): void {
+    const row = this.#rowOf[port]
+    this.#cells[row + PortField.queueFrames] = queue.count
+    if (queue.count > this.#cells[row + PortField.queueHighWater]) {
+      this.#cells[row + PortField.queueHighWater] = queue.count
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What the data plane asks of a transport, and what it offers to one.
+ *
+ * An *endpoint* is the data plane's half of a transport: the descriptors frames come from and go to, and the ports behind
+ * them. One descriptor may carry one port (a TAP) or many (a socket path with a VM for each source address), and a port may
+ * have a descriptor of its own to send on. The other half, which opens sockets and files, lives on the main thread.
+ *
+ * The contract, once for all transports:
+ * - Nothing here ever blocks. No call throws because of what a peer does.
+ * - A frame belongs to the pool. `transmit` may read it until it returns, and must not keep it.
+ * - Descriptors belong to the main thread, which hands them to the next data plane should this one die. An endpoint that
+ *   opens one reports it (`EndpointPort.restore`), and closes it when its port is closed.
+ */
+import type { Os } from '../os/os.js'
+import type { FramePool } from './frame-pool.js'
+import type { EndpointMessage } from './messages.js'
+import type { ReceiveBatch } from './receive-batch.js'
+import type { EndpointDropReason } from './shared-memory.js'
+
+export interface Endpoint {
+  /** Makes its ports and starts watching its descriptors. */
+  open(): void
+  /**
+   * Fills the batch from a descriptor: offsets, lengths and ingress ports. Returns how many slots it used, 0 when nothing
+   * waits. A slot whose content is not a frame (a handshake, an unknown sender) gets port -1, and is counted.
+   */
+  receive(fd: number, batch: ReceiveBatch): number
+  /**
+   * Sends frames `first` to `first + count - 1` (at most BATCH) and returns how many were taken from the front, or a negated
+   * error number when not even the first was.
+   */
+  transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number
+  /** Says what an error of `transmit` means. May mend the cause, e.g. connect again. */
+  fault(port: number, errno: number): Fault
+  /** After `fault` said so: takes the port down. */
+  gone(port: number): void
+  /** The descriptor whose writability means that this port takes frames again; -1 where the kernel does not tell. */
+  egressDescriptor(port: number): number
+  /** About once a second: probe peers, try to connect. `now` in milliseconds. */
+  tick(now: number): void
+  /** A message from the transport's half on the main thread. */
+  message(message: EndpointMessage): void
+  /** Closes its ports and the descriptors it opened itself. */
+  close(): void
+}
+
+export const Fault = {
+  /** The port is full; queue, and wait until it is writable. */
+  wait: 0,
+  /** Call again at once. */
+  retry: 1,
+  /** This frame cannot be sent; the next one may. */
+  skip: 2,
+  /** Nobody is there; `gone` follows. */
+  gone: 3,
+} as const
+export type Fault = (typeof Fault)[keyof typeof Fault]
+
+/** What the engine offers to an endpoint. */
+export interface EndpointHost {
+  readonly os: Os
+  readonly pool: FramePool
+  /** Milliseconds on the clock all threads share. */
+  now(): number
+  /** Makes a port that is down. Returns its index, or -1 when the switch has no place for another. */
+  addPort(endpoint: Endpoint, port: EndpointPort): number
+  /** Makes a port that existed in an earlier data plane, with its index and counters. */
+  restorePort(endpoint: Endpoint, port: EndpointPort, index: number): void
+  /** A restored port that was up is up again; nobody needs to be told. */
+  portRestored(index: number): void
+  /** The port forwards from now on. Tells everyone who `peer` is. */
+  portUp(index: number, update: PortUpdate): void
+  /** Forgets its addresses, drops its queue. The port keeps its id and counters. */
+  portDown(index: number, update: PortUpdate): void
+  /** Ends the port for good. */
+  removePort(index: number): void
+  /** Calls `receive` whenever the descriptor has something. */
+  watch(endpoint: Endpoint, fd: number): void
+  unwatch(fd: number): void
+  /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
+  nextPortNumber(endpointIndex: number): number
+  countDrop(endpointIndex: number, reason: EndpointDropReason): void
+  /** To the transport's half on the main thread. */
+  send(endpointName: string, message: EndpointMessage): void
+}
+
+export interface EndpointPort {
+  name: string
+  transport: string
+  kind: string
+  policy: EgressPolicy
+  /** Addresses, as 48-bit numbers, that always belong to this port. */
+  staticAddresses: readonly number[]
+}
+
+/** What the port gets from its configuration. */
+export interface EgressPolicy {
+  maxFrameSize: number
+  maxEntries: number
+  isolated: boolean
+  /** Frames that may wait for this port. */
+  queueFrames: number
+}
+
+export interface PortUpdate {
+  peer: string | null
+  /** What the endpoint needs to take the port over after a restart of the data plane. Structured-cloneable. */
+  restore: unknown
+}

@@ -1,0 +1,162 @@
+/**
+ * The loop that moves frames.
+ *
+ * One turn: wait until something is ready; for each ready descriptor take one batch, switch it, send it; see to what is due.
+ * One batch for each descriptor and turn is the fairness: a port that floods gets BATCH frames, then every other ready port
+ * gets its turn before it is asked again. Nothing in a turn blocks, and nothing is allocated for a frame.
+ *
+ * The wait is bounded (MAX_WAIT_MS), because process exit and the replacement of this thread wait for it; a wake-up
+ * descriptor ends it when a command comes. Errors of peers are answers and are handled where they occur; an exception that
+ * leaves a turn is a fault of ours, ends this thread, and another takes over its descriptors.
+ */
+import type { Poller } from '../os/poller.js'
+import { READABLE, WRITABLE } from '../os/poller.js'
+import { settle, type Waker } from '../os/waker.js'
+import type { Switch } from '../switch/switch.js'
+import { Verdict } from '../switch/switch.js'
+import { BackPressure } from './back-pressure.js'
+import type { Descriptor, DescriptorTable } from './descriptor-table.js'
+import { type Egress, RETRY_MS } from './egress.js'
+import type { FramePool } from './frame-pool.js'
+import { BATCH, type ReceiveBatch } from './receive-batch.js'
+import { batchBuckets, PortField, type SharedCounters, SwitchField } from './shared-memory.js'
+
+/** Longest sleep, and how often slow work (ageing, probing, gauges) is done. */
+const MAX_WAIT_MS = 1000
+/** How soon gauges are brought up to date after traffic. */
+const SETTLE_MS = 100
+/** Commands are looked for even when frames never stop coming. */
+const TURNS_BETWEEN_COMMANDS = 64
+
+export interface EngineParts {
+  poller: Poller
+  wakeFd: Waker['readFd']
+  core: Switch
+  pool: FramePool
+  batch: ReceiveBatch
+  egress: Egress
+  descriptors: DescriptorTable
+  counters: SharedCounters
+  maxPorts: number
+  /** Milliseconds, on the clock all threads share. */
+  clock: () => number
+  /** Called when the wake-up descriptor rang, and now and then. */
+  commands: () => void
+  /** Called about once a second, and soon after traffic. */
+  slowWork: (now: number) => void
+}
+
+export class Engine {
+  running = true
+  readonly backPressure: BackPressure
+  readonly #parts: EngineParts
+  readonly #cells: Float64Array
+  readonly #rowOf: Int32Array
+  readonly #bucketOf: Int32Array
+  #now: number
+  #slowAt: number
+  #turnsToCommands = TURNS_BETWEEN_COMMANDS
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts
+    this.#cells = parts.counters.cells
+    this.#rowOf = Int32Array.from({ length: parts.maxPorts }, (_, index) => parts.counters.portRow(index))
+    this.#bucketOf = Int32Array.from({ length: BATCH + 1 }, (_, count) => {
+      const bucket = batchBuckets.findIndex(bound => count <= bound)
+      return SwitchField.batchBucket + (bucket < 0 ? batchBuckets.length : bucket)
+    })
+    this.backPressure = new BackPressure(parts.maxPorts, parts.egress, parts.descriptors, parts.counters)
+    this.#now = parts.clock()
+    this.#slowAt = this.#now + MAX_WAIT_MS
+  }
+
+  run(): void {
+    while (this.running) this.turn()
+  }
+
+  turn(): void {
+    const { poller, descriptors, egress, clock } = this.#parts
+    const ready = poller.wait(this.#timeout())
+    const began = clock()
+    this.#now = began
+    for (let i = 0; i < ready; i++) {
+      const descriptor = descriptors.byToken(poller.tokens[i])
+      if (descriptor === null) continue
+      if ((poller.events[i] & WRITABLE) !== 0) this.#resumeWaiting(descriptor)
+      if ((poller.events[i] & READABLE) !== 0) this.#receive(descriptor)
+    }
+    for (let i = egress.retry.length - 1; i >= 0; i--) egress.resume(egress.retry[i], began)
+    this.backPressure.review(began)
+    if (began >= this.#slowAt) this.#slowWork(began)
+    if (--this.#turnsToCommands === 0) this.#commands()
+    this.#cells[SwitchField.turns]++
+    const ended = clock()
+    this.#cells[SwitchField.busySeconds] += (ended - began) / 1000
+    this.#cells[SwitchField.heartbeat] = ended
+  }
+
+  /** Milliseconds, rounded up, until something is due; capped by what must be bounded. */
+  #timeout(): number {
+    if (this.#parts.egress.retry.length > 0 || this.backPressure.active) return RETRY_MS
+    return Math.max(0, Math.ceil(this.#slowAt - this.#now))
+  }
+
+  #receive(descriptor: Descriptor): void {
+    const { batch, egress, wakeFd } = this.#parts
+    if (descriptor.fd === wakeFd) {
+      settle(wakeFd)
+      this.#commands()
+      return
+    }
+    if (descriptor.paused || !descriptor.reading) return
+    const count = descriptor.endpoint.receive(descriptor.fd, batch)
+    if (count <= 0) return
+    this.#cells[SwitchField.batchSum] += count
+    this.#cells[SwitchField.batchCount]++
+    this.#cells[this.#bucketOf[count]]++
+    for (let i = 0; i < count; i++) if (batch.port[i] >= 0) this.#switch(i)
+    egress.flush(this.#now)
+    this.backPressure.afterBatch(descriptor, batch.port[0], this.#now)
+    batch.recycle(count)
+    if (this.#slowAt > this.#now + SETTLE_MS) this.#slowAt = this.#now + SETTLE_MS
+  }
+
+  #switch(i: number): void {
+    const { batch, core, egress, pool } = this.#parts
+    const ingress = batch.port[i]
+    const length = batch.length[i]
+    const row = this.#rowOf[ingress]
+    this.#cells[row + PortField.receiveFrames]++
+    this.#cells[row + PortField.receiveBytes] += length
+    const verdict = core.forward(pool.bytes, batch.offset[i], length, ingress, this.#now)
+    if (verdict >= 0) {
+      egress.stage(verdict, batch, i, core.maxFrameSize)
+      this.backPressure.note(verdict)
+    } else if (verdict <= Verdict.dropBase) {
+      this.#cells[row + PortField.receiveDrop + Verdict.dropBase - verdict]++
+    } else {
+      this.#cells[SwitchField.flood + Verdict.floodBroadcast - verdict]++
+      this.backPressure.noteFlood()
+      const targets = core.floodTargets(ingress)
+      for (let t = 0; t < targets.length; t++) {
+        if (targets[t] !== ingress) egress.stage(targets[t], batch, i, core.maxFrameSize)
+      }
+    }
+  }
+
+  #resumeWaiting(descriptor: Descriptor): void {
+    const { waiting } = descriptor
+    // Backwards: a port whose queue empties takes itself off the list.
+    for (let i = waiting.length - 1; i >= 0; i--) this.#parts.egress.resume(waiting[i], this.#now)
+  }
+
+  #slowWork(now: number): void {
+    this.#parts.slowWork(now)
+    this.#slowAt = now + MAX_WAIT_MS
+  }
+
+  #commands(): void {
+    this.#turnsToCommands = TURNS_BETWEEN_COMMANDS
+    this.#parts.commands()
+  }
+}

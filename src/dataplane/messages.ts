@@ -1,0 +1,76 @@
+/**
+ * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
+ * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
+ */
+import type { EgressPolicy } from './endpoint.js'
+import type { SharedMemoryShape } from './shared-memory.js'
+
+/** Everything a data plane is made from; the next one is made from the same. */
+export interface DataPlaneSettings {
+  maxFrameSize: number
+  bufferBytes: number
+  fdb: { ageingMs: number; maxEntries: number; maxEntriesPerPort: number; hashSeed: number }
+}
+
+/** Passed to the worker when it starts. */
+export interface WorkerInit {
+  settings: DataPlaneSettings
+  shape: SharedMemoryShape
+  counters: SharedArrayBuffer
+  fdb: SharedArrayBuffer
+  wakeFd: number
+  endpoints: EndpointSpec[]
+}
+
+/** An endpoint to make, and the ports it had when the data plane before this one ended. */
+export interface EndpointSpec {
+  name: string
+  kind: string
+  /** Row of its counters. */
+  index: number
+  /** The transport's own: descriptors, addresses, limits. Structured-cloneable. */
+  options: unknown
+  ports: RestoredPort[]
+}
+
+export interface RestoredPort {
+  index: number
+  id: number
+  name: string
+  up: boolean
+  peer: string | null
+  restore: unknown
+}
+
+/** Between the two halves of one transport; only it knows the content. */
+export interface EndpointMessage {
+  type: string
+  [field: string]: unknown
+}
+
+export type Command =
+  | { type: 'attach'; endpoint: EndpointSpec }
+  | { type: 'detach'; name: string }
+  | { type: 'endpoint'; name: string; message: EndpointMessage }
+  | { type: 'set-policy'; name: string; policy: EgressPolicy }
+  | { type: 'set-limits'; maxFrameSize: number; ageingMs: number; maxEntriesPerPort: number }
+  | { type: 'flush'; port: number | null }
+  | { type: 'stop' }
+
+/** Every command is answered, in order. */
+export interface Request {
+  id: number
+  command: Command
+}
+
+export type Event =
+  | { type: 'started'; descriptors: readonly number[] }
+  | { type: 'reply'; id: number; error: string | null }
+  | { type: 'port-added'; index: number; id: number; name: string; transport: string; kind: string; at: number }
+  | { type: 'port-up' | 'port-down'; index: number; id: number; peer: string | null; restore: unknown; at: number }
+  | { type: 'port-removed'; index: number; id: number; at: number }
+  | { type: 'mac-learned'; mac: string; port: number; at: number }
+  | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }
+  | { type: 'mac-flapping'; mac: string; port: number; at: number }
+  | { type: 'limit-reached'; port: number | null; at: number }
+  | { type: 'endpoint'; name: string; message: EndpointMessage }

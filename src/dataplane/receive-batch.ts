@@ -1,0 +1,44 @@
+/**
+ * The frames that one receive call brought: up to BATCH slots of the pool, wired into a message vector once. A transport
+ * fills in what came, the engine switches it, and `recycle` swaps the slots that an egress queue kept for fresh ones.
+ */
+import type { Layout } from '../os/layout.js'
+import { MessageVector } from '../os/message-vector.js'
+import type { FramePool } from './frame-pool.js'
+
+/**
+ * Frames for each call. Measured with 64-byte frames through two connected sockets: 16 gives 93 % of the throughput of 64,
+ * 128 nothing more; and a port that is flooded delays its neighbours by one batch, so no larger than needed.
+ */
+export const BATCH = 64
+
+export class ReceiveBatch {
+  /** Where each frame starts in the pool's arena. */
+  readonly offset = new Int32Array(BATCH)
+  /** Bytes, as received; may be more than the switch allows, which the core then refuses. */
+  readonly length = new Int32Array(BATCH)
+  /** Ingress port index; -1 for what the transport swallowed. */
+  readonly port = new Int32Array(BATCH)
+  readonly vector: MessageVector
+  readonly #pool: FramePool
+
+  constructor(layout: Layout, pool: FramePool) {
+    this.#pool = pool
+    this.vector = new MessageVector(layout, BATCH, true)
+    for (let i = 0; i < BATCH; i++) this.#replace(i)
+  }
+
+  recycle(count: number): void {
+    for (let i = 0; i < count; i++) {
+      if (this.#pool.shared(this.offset[i])) {
+        this.#pool.release(this.offset[i])
+        this.#replace(i)
+      }
+    }
+  }
+
+  #replace(i: number): void {
+    this.offset[i] = this.#pool.take()
+    this.vector.setBuffer(i, this.#pool.address + this.offset[i], this.#pool.capacity)
+  }
+}

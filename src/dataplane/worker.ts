@@ -1,0 +1,24 @@
+/** The data plane's thread: takes what main hands over, runs the loop until told to stop. */
+import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { createOs } from '../os/os.js'
+import { createEndpoint } from '../transports/endpoints.js'
+import { sharedClock } from './clock.js'
+import { DataPlaneThread } from './data-plane-thread.js'
+import type { Request, WorkerInit } from './messages.js'
+
+function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {
+  const thread = new DataPlaneThread({
+    os: createOs(),
+    init,
+    endpointFactory: createEndpoint,
+    emit: event => port.postMessage(event),
+    // This thread never returns to its event loop, so messages are fetched, not delivered.
+    nextCommand: () => receiveMessageOnPort(port)?.message as Request | undefined,
+    clock: sharedClock(),
+  })
+  thread.engine.run()
+  port.close()
+}
+
+if (isMainThread || parentPort === null) throw new Error('the data plane runs in a worker thread')
+main(workerData as { init: WorkerInit; port: MessagePort })

@@ -1,0 +1,51 @@
+/** Writes what happens on the switch into the log. Ports are named; what guests can cause often is rate-limited. */
+import type { DataPlane } from '../dataplane/data-plane.js'
+import type { Event } from '../dataplane/messages.js'
+import { type Logger, rateLimited } from '../log.js'
+
+/** Milliseconds between two lines of the same kind about traffic. */
+const INTERVAL_MS = 1000
+
+export class EventLog {
+  readonly #log: Logger
+  readonly #dataPlane: DataPlane
+  readonly #flapping: (fields: object, message: string) => void
+  readonly #limit: (fields: object, message: string) => void
+
+  constructor(log: Logger, dataPlane: DataPlane) {
+    this.#log = log
+    this.#dataPlane = dataPlane
+    this.#flapping = rateLimited(log.warn, INTERVAL_MS)
+    this.#limit = rateLimited(log.warn, INTERVAL_MS)
+  }
+
+  write(event: Event): void {
+    switch (event.type) {
+      case 'port-up':
+        this.#log.info({ port: this.#name(event.index), id: event.id, peer: event.peer }, 'port up')
+        return
+      case 'port-down':
+        this.#log.info({ port: this.#name(event.index), id: event.id }, 'port down')
+        return
+      case 'mac-flapping':
+        this.#flapping({ mac: event.mac, port: this.#name(event.port) }, 'an address keeps moving between ports')
+        return
+      case 'limit-reached':
+        this.#limit(
+          { port: event.port === null ? null : this.#name(event.port) },
+          'no place for more addresses in the filtering database',
+        )
+        return
+      case 'mac-learned':
+        this.#log.debug({ mac: event.mac, port: this.#name(event.port) }, 'address learned')
+        return
+      case 'mac-moved':
+        this.#log.debug({ mac: event.mac, from: this.#name(event.from), to: this.#name(event.to) }, 'address moved')
+        return
+    }
+  }
+
+  #name(index: number): string {
+    return this.#dataPlane.ports.get(index)?.name ?? `#${index}`
+  }
+}

@@ -1,0 +1,107 @@
+/** The running switch as others see it: joins the records of the control plane with the counters in shared memory. */
+import type { Config } from '../config/config.js'
+import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
+import { FdbReader } from '../switch/fdb-reader.js'
+import { version } from '../version.js'
+import { formatMac, highOf, lowOf } from '../wire/ethernet.js'
+import type { OpenTransport } from './control-plane.js'
+import type { FdbEntryView, PortView, SwitchInfo, SwitchView, TransportView } from './view.js'
+
+export class LiveView implements SwitchView {
+  readonly #config: () => Config
+  readonly #dataPlane: DataPlane
+  readonly #transports: ReadonlyMap<string, OpenTransport>
+  readonly #startedAt = new Date().toISOString()
+
+  constructor(config: () => Config, dataPlane: DataPlane, transports: ReadonlyMap<string, OpenTransport>) {
+    this.#config = config
+    this.#dataPlane = dataPlane
+    this.#transports = transports
+  }
+
+  info(): SwitchInfo {
+    const { name, maxFrameSize, maxPorts, fdb } = this.#config().switch
+    const counters = this.#dataPlane.counters.readSwitch()
+    return {
+      name,
+      version,
+      maxFrameSize,
+      startedAt: this.#startedAt,
+      ports: this.#dataPlane.ports.size,
+      maxPorts,
+      fdb: {
+        entries: counters.fdbEntries,
+        capacity: fdb.maxEntries,
+        maxEntriesPerPort: fdb.maxEntriesPerPort,
+        ageingSeconds: fdb.ageingSeconds,
+      },
+      dataplane: { restarts: this.#dataPlane.restarts, alive: this.#dataPlane.trouble() === undefined },
+      counters,
+    }
+  }
+
+  ports(): PortView[] {
+    return [...this.#dataPlane.ports.values()].map(port => this.#port(port)).sort((a, b) => a.id - b.id)
+  }
+
+  port(id: number): PortView | undefined {
+    for (const port of this.#dataPlane.ports.values()) if (port.id === id) return this.#port(port)
+    return undefined
+  }
+
+  transports(): TransportView[] {
+    const ports = [...this.#dataPlane.ports.values()]
+    return [...this.#transports.values()].map(({ index, transport }) => ({
+      name: transport.config.name,
+      kind: transport.config.type,
+      listen: transport.where,
+      ports: ports.filter(port => port.endpoint === transport.config.name).length,
+      drops: this.#dataPlane.counters.readEndpoint(index),
+    }))
+  }
+
+  fdb(): FdbEntryView[] {
+    const { ports } = this.#dataPlane
+    const entries: FdbEntryView[] = []
+    for (const entry of new FdbReader(this.#dataPlane.fdb).snapshot()) {
+      const port = ports.get(entry.port)
+      if (port === undefined) continue
+      entries.push({
+        mac: formatMac(highOf(entry.mac), lowOf(entry.mac)),
+        portId: port.id,
+        port: port.name,
+        static: entry.static,
+        ageSeconds: entry.static ? null : Math.round(entry.ageMs / 1000),
+      })
+    }
+    return entries
+  }
+
+  ready(): boolean {
+    return this.#transports.size === this.#config().transports.length && this.trouble() === undefined
+  }
+
+  trouble(): string | undefined {
+    return this.#dataPlane.trouble()
+  }
+
+  #port(port: PortRecord): PortView {
+    const { maxFrameSize, isolated, fdb } = this.#transports.get(port.endpoint)?.transport.config.port ?? DETACHED
+    return {
+      id: port.id,
+      name: port.name,
+      transport: port.endpoint,
+      kind: port.kind,
+      peer: port.peer,
+      up: port.up,
+      maxFrameSize,
+      isolated,
+      maxEntries: fdb.maxEntries,
+      since: new Date(port.since).toISOString(),
+      counters: this.#dataPlane.counters.readPort(port.index),
+    }
+  }
+}
+
+/** A port whose transport is being closed just now. */
+const DETACHED = { maxFrameSize: 0, isolated: false, fdb: { maxEntries: 0 } }

@@ -1,0 +1,69 @@
+/**
+ * What the control plane shows of a running switch. HTTP and the CLI know the switch through these types only; they never
+ * hold a port, a descriptor or the data plane.
+ */
+import type { EndpointDropReason, PortCounters, SwitchCounters } from '../dataplane/shared-memory.js'
+
+export interface PortView {
+  /** Small integer, never used again in a run. */
+  id: number
+  name: string
+  transport: string
+  kind: string
+  /** Who is at the other end, as far as the transport can tell: a socket path, an address; null while nobody is. */
+  peer: string | null
+  up: boolean
+  /** Bytes, Ethernet header and tag included, FCS not. */
+  maxFrameSize: number
+  isolated: boolean
+  /** FDB entries this port may hold. */
+  maxEntries: number
+  /** ISO 8601, when the port last came up. */
+  since: string
+  counters: PortCounters
+}
+
+export interface TransportView {
+  name: string
+  kind: string
+  /** How it is reached, e.g. the socket path. */
+  listen: string
+  ports: number
+  drops: Record<EndpointDropReason, number>
+}
+
+export interface FdbEntryView {
+  /** Lower case, colons. */
+  mac: string
+  portId: number
+  port: string
+  static: boolean
+  /** Seconds since a frame from this address was last seen; null for static entries. */
+  ageSeconds: number | null
+}
+
+export interface SwitchInfo {
+  name: string
+  version: string
+  maxFrameSize: number
+  startedAt: string
+  ports: number
+  maxPorts: number
+  fdb: { entries: number; capacity: number; maxEntriesPerPort: number; ageingSeconds: number }
+  dataplane: { restarts: number; alive: boolean }
+  counters: SwitchCounters
+}
+
+/** Implemented by the control plane. Every method reads memory; none of them disturbs the data plane. */
+export interface SwitchView {
+  info(): SwitchInfo
+  ports(): PortView[]
+  port(id: number): PortView | undefined
+  transports(): TransportView[]
+  /** A consistent copy of the filtering database; one pass over shared memory. */
+  fdb(): FdbEntryView[]
+  /** True once every transport is open and the data plane turns. */
+  ready(): boolean
+  /** Undefined when well, else one sentence that says what is wrong. */
+  trouble(): string | undefined
+}

@@ -1,0 +1,267 @@
+/**
+ * One VM on one socket path, or one remote we connect to: the data plane's half.
+ *
+ * The socket itself is connected to its peer. That is the fastest way there is: no address to look up in either direction, no
+ * limit on queued datagrams between two sockets connected to each other, and writability that tells the truth. Its price is
+ * that a connected socket refuses everybody else, the peer's successor too, and that nothing tells when the peer has died.
+ * So the peer is probed once a second by connecting again, which on a living peer does nothing; and when a client that connected
+ * to us takes the socket, a new one takes its place at the path (see many-peers.ts), where its successor finds it at once.
+ *
+ * States, listening:  waiting --first datagram: connect--> serving --probe or send fails: dissolve--> waiting
+ * States, connecting: waiting --remote is there: connect--> serving --send or probe fails: dissolve--> waiting
+ */
+import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
+import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
+import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
+import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
+import { decodeUnixAddress } from '../../os/sockaddr-un.js'
+import * as unix from '../../os/unix-socket.js'
+import { DatagramSender } from './datagram-sender.js'
+import {
+  type OnePeerOptions,
+  type PeerRestore,
+  UNIXGRAM,
+  type UnixgramDowncall,
+  type UnixgramSocket,
+  type UnixgramUpcall,
+  VFKIT_HANDSHAKE,
+} from './options.js'
+import { type SendFault, sendFaults } from './send-fault.js'
+
+interface Serving {
+  readonly socket: UnixgramSocket
+  readonly address: Uint8Array
+  /** Another socket has taken the path, or is about to. */
+  handedOver: boolean
+}
+
+export class OnePeerEndpoint implements Endpoint {
+  readonly #host: EndpointHost
+  readonly #spec: EndpointSpec
+  readonly #options: OnePeerOptions
+  readonly #sender: DatagramSender
+  readonly #faultOf: SendFault
+  #port = -1
+  /** The socket bound to the path; null between a handover and its answer. */
+  #listening: UnixgramSocket | null = null
+  #serving: Serving | null = null
+  /** False until what strangers had queued before the socket was connected has been read. */
+  #drained = false
+
+  constructor(spec: EndpointSpec, host: EndpointHost) {
+    this.#host = host
+    this.#spec = spec
+    this.#options = spec.options as OnePeerOptions
+    this.#sender = new DatagramSender(host.os, host.pool)
+    this.#faultOf = sendFaults(host.os.layout)
+  }
+
+  open(): void {
+    const { sockets } = this.#options
+    this.#listening = sockets[sockets.length - 1]
+    for (const { fd } of sockets) this.#host.watch(this, fd)
+    const [restored] = this.#spec.ports
+    if (restored === undefined) {
+      this.#port = this.#host.addPort(this, this.#describe())
+      if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
+    } else {
+      this.#port = restored.index
+      this.#host.restorePort(this, this.#describe(), restored.index)
+      if (restored.up) this.#takeOver(restored.restore as PeerRestore)
+    }
+    if (this.#serving === null) this.#callRemote()
+  }
+
+  receive(fd: number, batch: ReceiveBatch): number {
+    const { vector } = batch
+    const count = this.#host.os.receiveMessages(fd, vector, batch.length.length)
+    if (count <= 0) return 0
+    const settled = this.#drained && this.#serving?.socket.fd === fd
+    for (let i = 0; i < count; i++) {
+      batch.length[i] = vector.length(i)
+      const ours = settled || this.#accept(fd, vector.name(i))
+      batch.port[i] =
+        !ours || (batch.length[i] === VFKIT_HANDSHAKE.length && this.#isHandshake(batch, i)) ? -1 : this.#port
+    }
+    if (count < batch.length.length) this.#drained = true
+    vector.resetNames(count)
+    return count
+  }
+
+  transmit(_port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
+    const fd = (this.#serving as Serving).socket.fd
+    return this.#sender.send(fd, offsets, lengths, first, count)
+  }
+
+  fault(_port: number, errno: number): Fault {
+    const { ECONNREFUSED, ENOTCONN } = this.#host.os.layout.errno
+    const serving = this.#serving as Serving
+    if (errno === ECONNREFUSED || errno === ENOTCONN) {
+      // The VM may have come back on the same path already.
+      if (unix.connectUnix(serving.socket.fd, serving.address) >= 0) {
+        this.#shakeHands(serving.socket.fd)
+        return Fault.retry
+      }
+    }
+    return this.#faultOf(errno)
+  }
+
+  gone(): void {
+    this.#leave()
+  }
+
+  egressDescriptor(): number {
+    return this.#host.os.layout.platform === 'darwin' ? -1 : (this.#serving as Serving).socket.fd
+  }
+
+  tick(): void {
+    if (this.#serving === null) this.#callRemote()
+    else if (!this.#alive(this.#serving)) this.#leave()
+  }
+
+  message(message: EndpointMessage): void {
+    const downcall = message as unknown as UnixgramDowncall
+    if (downcall.type !== 'socket') return
+    const { socket } = downcall
+    this.#listening = socket
+    // No new socket could be made, so the path stays with the one it had.
+    if (this.#serving?.socket.fd === socket.fd) this.#serving.handedOver = false
+    else unix.disconnectUnix(this.#host.os.layout, socket.fd)
+    this.#host.watch(this, socket.fd)
+  }
+
+  close(): void {
+    this.#host.removePort(this.#port)
+    if (this.#serving !== null) this.#host.unwatch(this.#serving.socket.fd)
+    if (this.#listening !== null) this.#host.unwatch(this.#listening.fd)
+  }
+
+  /** Whether a datagram from this sender is our peer's. Makes the sender our peer if we have none. */
+  #accept(fd: number, address: Uint8Array): boolean {
+    const { remote } = this.#options
+    if (remote !== null && !sameAddress(address, remote)) return this.#refuse('stranger')
+    if (this.#serving !== null) {
+      if (sameAddress(address, this.#serving.address) && fd === this.#serving.socket.fd) return true
+      if (this.#alive(this.#serving)) return this.#refuse(remote === null ? 'peer-limit' : 'stranger')
+      this.#leave()
+    }
+    const socket = this.#listening
+    // Left behind by a peer whose socket is on its way to being closed.
+    if (socket?.fd !== fd) return this.#refuse('peer-gone')
+    return this.#connect(socket, address)
+  }
+
+  #connect(socket: UnixgramSocket, address: Uint8Array): boolean {
+    const { layout } = this.#host.os
+    const label = decodeUnixAddress(layout, address)
+    if (label === undefined) return this.#refuse('unbound')
+    const result = unix.connectUnix(socket.fd, address)
+    if (result < 0) return this.#refuse(result === -layout.errno.EPERM ? 'stranger' : 'peer-gone')
+    const listening = this.#options.remote === null
+    const handedOver = listening && this.#connectedToUs(address)
+    this.#serving = { socket, address, handedOver }
+    this.#drained = false
+    if (handedOver) {
+      this.#listening = null
+      this.#upcall({ type: 'handover', generation: socket.generation })
+    }
+    this.#shakeHands(socket.fd)
+    const restore: PeerRestore = { address, ownFd: -1, generation: socket.generation }
+    this.#host.portUp(this.#port, { peer: label, restore })
+    return true
+  }
+
+  #callRemote(): void {
+    const { remote } = this.#options
+    if (remote === null || this.#listening === null) return
+    const { layout } = this.#host.os
+    if (unix.connectUnix(this.#listening.fd, remote) < 0) return
+    this.#serving = { socket: this.#listening, address: remote, handedOver: false }
+    this.#drained = false
+    this.#shakeHands(this.#listening.fd)
+    const restore: PeerRestore = { address: remote, ownFd: -1, generation: this.#listening.generation }
+    this.#host.portUp(this.#port, { peer: decodeUnixAddress(layout, remote) ?? null, restore })
+  }
+
+  /** Goes on serving the peer that the data plane before this one served. */
+  #takeOver({ address, generation }: PeerRestore): void {
+    const socket = this.#options.sockets.find(each => each.generation === generation)
+    if (socket === undefined) return
+    const handedOver = socket !== this.#listening
+    this.#serving = { socket, address, handedOver }
+    this.#host.portRestored(this.#port)
+  }
+
+  #leave(): void {
+    const { socket, handedOver } = this.#serving as Serving
+    this.#host.portDown(this.#port, { peer: null, restore: null })
+    this.#serving = null
+    if (handedOver) {
+      this.#host.unwatch(socket.fd)
+      this.#upcall({ type: 'release', generation: socket.generation })
+    } else {
+      unix.disconnectUnix(this.#host.os.layout, socket.fd)
+    }
+  }
+
+  /**
+   * Connecting again to a living peer does nothing; if another socket has the path now, ours is connected to that. Towards a
+   * remote a fresh socket asks instead: a remote that restarted must be told who we are, so that has to show as an error.
+   */
+  #alive({ socket, address }: Serving): boolean {
+    if (this.#options.remote !== null) return this.#ask(address) !== 'gone'
+    return unix.connectUnix(socket.fd, address) >= 0
+  }
+
+  #connectedToUs(address: Uint8Array): boolean {
+    return this.#ask(address) === 'connected'
+  }
+
+  /** What a third party sees of this peer. */
+  #ask(address: Uint8Array): 'open' | 'connected' | 'gone' {
+    const { layout } = this.#host.os
+    const fd = unix.openUnixDatagram(layout)
+    if (fd < 0) return 'open'
+    const result = unix.connectUnix(fd, address)
+    unix.closeSocket(fd)
+    if (result >= 0) return 'open'
+    return result === -layout.errno.EPERM ? 'connected' : 'gone'
+  }
+
+  #shakeHands(fd: number): void {
+    const { handshake } = this.#options
+    if (handshake !== null) unix.sendUnix(this.#host.os.layout, fd, handshake)
+  }
+
+  #upcall(upcall: UnixgramUpcall): void {
+    this.#host.send(this.#spec.name, { ...upcall })
+  }
+
+  #refuse(reason: EndpointDropReason): false {
+    this.#host.countDrop(this.#spec.index, reason)
+    return false
+  }
+
+  #isHandshake(batch: ReceiveBatch, i: number): boolean {
+    const { bytes } = this.#host.pool
+    for (let b = 0; b < VFKIT_HANDSHAKE.length; b++) if (bytes[batch.offset[i] + b] !== VFKIT_HANDSHAKE[b]) return false
+    this.#host.countDrop(this.#spec.index, 'handshake')
+    return true
+  }
+
+  #describe(): EndpointPort {
+    const { policy, staticAddresses } = this.#options
+    return { name: this.#spec.name, transport: this.#spec.name, kind: UNIXGRAM, policy, staticAddresses }
+  }
+}
+
+function sameAddress(a: Uint8Array, b: Uint8Array): boolean {
+  return trimmed(a).equals(trimmed(b))
+}
+
+// A program may or may not count the NUL after its path, or pass the whole structure, as QEMU does.
+function trimmed(address: Uint8Array): Buffer {
+  const bytes = Buffer.from(address.buffer, address.byteOffset, address.length)
+  const end = bytes.indexOf(0, 2)
+  return end > 2 ? bytes.subarray(0, end) : bytes
+}

@@ -1,0 +1,34 @@
+/** `tapswitch doctor`: what this machine can do, one line each, and how to mend what it can't. Changes nothing. */
+import { defaultRuntimeDir, loadConfig } from '../config/load.js'
+import { ConfigError, problemLine } from '../errors.js'
+import { type Finding, inspect } from './findings.js'
+import { realMachine } from './machine.js'
+import type { Output } from './output.js'
+
+/** Returns 1 when something makes `run` impossible, else 0. */
+export async function doctor(file: string, options: { json: boolean }, output: Output): Promise<number> {
+  const { findings, runtimeDir, maxPorts } = inspectConfig(file)
+  findings.push(...(await inspect(realMachine, { runtimeDir, maxPorts })))
+  output.out(options.json ? JSON.stringify({ findings }, null, 2) : findings.map(findingText).join('\n'))
+  return findings.some(finding => finding.status === 'fail') ? 1 : 0
+}
+
+/** With a configuration that is not valid, the rest is looked at as if it were empty. */
+function inspectConfig(file: string): { findings: Finding[]; runtimeDir: string; maxPorts: number } {
+  try {
+    const config = loadConfig(file)
+    const finding: Finding = { name: 'configuration', status: 'ok', text: config.file }
+    return { findings: [finding], runtimeDir: config.runtimeDir, maxPorts: config.switch.maxPorts }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const findings = error.problems.map(
+      (problem): Finding => ({ name: 'configuration', status: 'fail', text: problemLine(problem) }),
+    )
+    return { findings, runtimeDir: defaultRuntimeDir(), maxPorts: 1024 }
+  }
+}
+
+export function findingText({ name, status, text, mend }: Finding): string {
+  const line = `${status.padEnd(4)}  ${name.padEnd(18)}  ${text}`
+  return mend === undefined ? line : `${line}\n${' '.repeat(26)}to mend: ${mend}`
+}

@@ -1,0 +1,76 @@
+/**
+ * The arguments that plug a VM into each transport, ready to paste.
+ *
+ * Every VM needs a MAC address of its own, and with QEMU a socket path of its own, at which it is answered. The spelling is
+ * each program's: QEMU takes a comma inside a value as ",,"; vfkit and krunkit have no way to write one. With krunkit
+ * `offloading` must be off, since with it the guest sends 64 KiB frames whose checksums nobody has finished; the form
+ * `unixSocketPath=` turns it on, so the long form is used.
+ */
+import { dirname, join } from 'node:path'
+import type { Config, TransportConfig, UnixgramConnectConfig, UnixgramListenConfig } from '../config/config.js'
+import { maxSocketPathBytes } from '../config/socket-paths.js'
+
+/** Text for all transports, a heading and indented lines for each. */
+export function launcherLines(config: Config, platform: NodeJS.Platform = process.platform): string[] {
+  return config.transports.flatMap((transport, i) => transportLines(transport, exampleMac(i), platform))
+}
+
+function transportLines(transport: TransportConfig, mac: string, platform: NodeJS.Platform): string[] {
+  return transport.role === 'connect' ? connectLines(transport, mac) : listenLines(transport, mac, platform)
+}
+
+function listenLines(transport: UnixgramListenConfig, mac: string, platform: NodeJS.Platform): string[] {
+  const { name, listen, peers, maxPeers } = transport
+  const local = exampleLocalPath(transport, platform)
+  const limit = maxSocketPathBytes(platform)
+  const others = listen.includes(',')
+    ? ['vfkit    cannot: its options have no way to write the comma in this path', 'krunkit  cannot, likewise']
+    : [
+        `vfkit    --device ${shell(`virtio-net,unixSocketPath=${listen},mac=${mac}`)}`,
+        `krunkit  --device ${shell(`virtio-net,type=unixgram,path=${listen},mac=${mac},offloading=off,vfkitMagic=on`)}`,
+        '         offloading must be off: its guests would send 64 KiB frames with unfinished checksums',
+      ]
+  return [
+    `${name}: unixgram at ${listen}, ${peers === 'one' ? 'one VM' : `up to ${maxPeers} VMs`}`,
+    `  QEMU     ${qemu(local, listen, mac)}`,
+    peers === 'one'
+      ? `           local.path: at most ${limit} bytes`
+      : `           each VM needs its own local.path (at most ${limit} bytes) and its own mac`,
+    ...others.map(line => `  ${line}`),
+  ]
+}
+
+function connectLines({ name, connect, handshake }: UnixgramConnectConfig, mac: string): string[] {
+  const heading = `${name}: unixgram from ${connect.local} to ${connect.remote}`
+  const listener =
+    handshake === 'vfkit'
+      ? `  gvproxy  -listen-vfkit ${shell(`unixgram://${connect.remote}`)}`
+      : `  QEMU     ${qemu(connect.remote, connect.local, mac)}`
+  return [heading, listener, '  vfkit, krunkit: they connect to a socket that listens; use a transport with listen']
+}
+
+function qemu(local: string, remote: string, mac: string): string {
+  const ends = `local.type=unix,local.path=${qemuValue(local)},remote.type=unix,remote.path=${qemuValue(remote)}`
+  return `-netdev ${shell(`dgram,id=net0,${ends}`)} -device virtio-net-pci,netdev=net0,mac=${mac}`
+}
+
+/** Beside the switch's socket, or in /tmp where that would be too long. */
+function exampleLocalPath({ name, listen }: UnixgramListenConfig, platform: NodeJS.Platform): string {
+  const beside = join(dirname(listen), `${name}-vm1.sock`)
+  return Buffer.byteLength(beside) <= maxSocketPathBytes(platform) && beside !== listen
+    ? beside
+    : `/tmp/${name}-vm1.sock`
+}
+
+/** In the range that QEMU uses for its guests; the fifth octet is the transport, the sixth the VM. */
+function exampleMac(transport: number): string {
+  return `52:54:00:00:${(transport & 0xff).toString(16).padStart(2, '0')}:01`
+}
+
+function qemuValue(path: string): string {
+  return path.replaceAll(',', ',,')
+}
+
+function shell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,40 @@
+/** What doctor asks of the machine. An interface, so that other machines can be shown to it. */
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs'
+
+export interface Machine {
+  readonly platform: NodeJS.Platform
+  readonly nodeVersion: string
+  readonly uid: number
+  /** Text of a file; undefined when it cannot be read. */
+  read(path: string): string | undefined
+  stat(path: string): Pick<Stats, 'isDirectory' | 'uid' | 'mode'> | undefined
+  /** May this process read and write it? */
+  isAccessible(path: string): boolean
+  /** What a program prints; undefined when it fails. */
+  output(program: string, args: readonly string[]): string | undefined
+  /** Loads the binding to the C library. */
+  loadNativeLibrary(): Promise<unknown>
+}
+
+export const realMachine: Machine = {
+  platform: process.platform,
+  nodeVersion: process.versions.node,
+  uid: process.getuid?.() ?? 0,
+  read: path => attempt(() => readFileSync(path, 'utf8')),
+  stat: path => attempt(() => statSync(path)),
+  isAccessible: path => attempt(() => accessSync(path, constants.R_OK | constants.W_OK) ?? true) ?? false,
+  output: (program, args) =>
+    attempt(() =>
+      execFileSync(program, args, { encoding: 'utf8', timeout: 5000, stdio: ['ignore', 'pipe', 'ignore'] }),
+    ),
+  loadNativeLibrary: () => import('../os/libc.js'),
+}
+
+function attempt<Result>(act: () => Result): Result | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env node
+/**
+ * From the command line to a command. Exit codes: 0 done, 1 failure at run time, 2 wrong usage or configuration.
+ *
+ * A command's module is loaded when the command is chosen: `doctor` must work where the native library that `run` needs
+ * does not load.
+ */
+import { Command, CommanderError } from 'commander'
+import { OperatorError } from '../errors.js'
+import { processOutput as output } from './output.js'
+import { defaultConfigFile, version } from './package.js'
+
+const configOption = ['-c, --config <file>', 'configuration, YAML or JSON', defaultConfigFile] as const
+
+function commandLine(setExitCode: (code: number) => void): Command {
+  const program = new Command('tapswitch')
+    .description('An Ethernet switch in one process: VMs and the host on one network, with metrics.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(--help says what is possible)')
+
+  program
+    .command('run')
+    .description('run the switch in the foreground; SIGINT or SIGTERM stop it, SIGHUP reads the file again')
+    .option(...configOption)
+    .action(async ({ config }: { config: string }) => {
+      const { run } = await import('./run.js')
+      setExitCode(await run(config, output))
+    })
+
+  program
+    .command('check')
+    .description('validate a configuration: exit 0, or exit 2 with one line for each error')
+    .option(...configOption)
+    .action(async ({ config }: { config: string }) => {
+      const { check } = await import('./check.js')
+      setExitCode(check(config, output))
+    })
+
+  program
+    .command('doctor')
+    .description("say what this machine can do, and how to mend what it can't")
+    .option(...configOption)
+    .option('--json', 'one JSON document instead of lines', false)
+    .action(async ({ config, json }: { config: string; json: boolean }) => {
+      const { doctor } = await import('./doctor.js')
+      setExitCode(await doctor(config, { json }, output))
+    })
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of the configuration, for editors')
+    .option('--markdown', 'print a table of all options instead', false)
+    .action(async ({ markdown }: { markdown: boolean }) => {
+      const { schemaText, optionTable } = await import('../config/reference.js')
+      output.out(markdown ? optionTable() : schemaText())
+    })
+
+  return program
+}
+
+async function main(): Promise<number> {
+  let exitCode = 0
+  try {
+    await commandLine(code => {
+      exitCode = code
+    }).parseAsync()
+    return exitCode
+  } catch (error) {
+    // commander has written its message already; its code is 0 for --help and --version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (!(error instanceof OperatorError)) throw error
+    output.err(error.message)
+    return error.exitCode
+  }
+}
+
+// A reader that went away, as in `tapswitch schema | head -1`, is no failure.
+process.stdout.on('error', error => {
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+})
+process.exitCode = await main()

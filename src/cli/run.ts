@@ -1,0 +1,75 @@
+/** `tapswitch run`: the boot order, one named step a line; then the switch runs until it is told to stop. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Config } from '../config/config.js'
+import { loadConfig } from '../config/load.js'
+import { ControlPlane } from '../control/control-plane.js'
+import type { SwitchView } from '../control/view.js'
+import { OperatorError } from '../errors.js'
+import { startHttp } from '../http/server.js'
+import type { Logger } from '../log.js'
+import { effectiveConfig } from './effective.js'
+import { launcherLines } from './launchers.js'
+import { createLogger } from './log.js'
+import type { Output } from './output.js'
+import { Reloader } from './reloader.js'
+import { type StopSignals, watchStopSignals } from './stop-signals.js'
+
+/** Returns the exit code. Throws ConfigError before anything was opened. */
+export async function run(file: string, output: Output): Promise<number> {
+  const config = loadConfig(file)
+  const log = createLogger(config.log.level)
+  const signals = watchStopSignals()
+  try {
+    await runSwitch(config, log, signals, output)
+    log.info('stopped')
+    return 0
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error
+    log.error({ code: error.code }, error.message)
+    return error.exitCode
+  } finally {
+    signals.release()
+  }
+}
+
+async function runSwitch(config: Config, log: Logger, signals: StopSignals, output: Output): Promise<void> {
+  const plane = await ControlPlane.start(config, log)
+  try {
+    const http = config.http === false ? undefined : await startHttp(plane.view, config.http.listen, log)
+    try {
+      announce(config, log, output)
+      const reloader = new Reloader({
+        load: () => loadConfig(config.file),
+        apply: next => plane.reload(next),
+        started: config,
+        log,
+      })
+      signals.onHangup(() => void reloader.request())
+      await untilReady(plane.view)
+      log.info({ http: http?.url ?? null }, 'ready')
+      const signal = await signals.stop
+      log.info({ signal }, 'stopping')
+      await reloader.close()
+    } finally {
+      await http?.close()
+    }
+  } finally {
+    await plane.stop()
+  }
+}
+
+function announce(config: Config, log: Logger, output: Output): void {
+  log.info({ file: config.file, config: effectiveConfig(config) }, 'configuration')
+  if (config.transports.length > 0) output.out(['Attach a VM with:', ...launcherLines(config)].join('\n'))
+}
+
+/** Milliseconds; opening is done by now, what is missing is the data plane's first turn. */
+const readyDeadline = 5000
+
+async function untilReady(view: SwitchView): Promise<void> {
+  const until = performance.now() + readyDeadline
+  while (!view.ready()) {
+    if (performance.now() > until) throw new OperatorError(view.trouble() ?? 'the data plane does not turn')
+    await delay(5)
+  }
+}

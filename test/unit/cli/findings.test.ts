@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { findingText } from '#src/cli/doctor.js'
+import { type Finding, inspect } from '#src/cli/findings.js'
+import type { Machine } from '#src/cli/machine.js'
+
+const directory = (uid: number, mode: number) => ({ isDirectory: () => true, uid, mode: 0o040_000 | mode })
+
+const files: Record<string, string> = {
+  '/proc/self/limits':
+    'Max processes  7  7  processes\nMax open files            4096                 4096                 files\n',
+  '/proc/self/status': 'Name:\tnode\nCapEff:\t0000000000000000\n',
+  '/proc/sys/net/unix/max_dgram_qlen': '512\n',
+  '/proc/sys/net/core/wmem_max': '4194304\n',
+}
+
+/** A machine where all is well. */
+const good: Machine = {
+  platform: 'linux',
+  nodeVersion: '20.19.0',
+  uid: 1000,
+  read: path => files[path],
+  stat: path => (path === '/run/t' ? directory(1000, 0o700) : undefined),
+  isAccessible: () => true,
+  output: () => undefined,
+  loadNativeLibrary: async () => ({}),
+}
+
+async function findings(machine: Partial<Machine>, runtimeDir = '/run/t'): Promise<Map<string, Finding>> {
+  const found = await inspect({ ...good, ...machine }, { runtimeDir, maxPorts: 1024 })
+  return new Map(found.map(finding => [finding.name, finding]))
+}
+
+const reading = (changed: Record<string, string | undefined>) => (path: string) => ({ ...files, ...changed })[path]
+
+describe('doctor', () => {
+  it('finds nothing wrong where nothing is', async () => {
+    const found = await findings({})
+    assert.deepEqual(
+      [...found.values()].filter(({ status }) => status !== 'ok'),
+      [],
+    )
+    assert.deepEqual(
+      [...found.keys()],
+      [
+        'platform',
+        'node',
+        'native library',
+        'runtime directory',
+        'open files',
+        'datagram queue',
+        'send buffer',
+        'tap',
+        'kvm',
+      ],
+    )
+  })
+
+  it('says what a short datagram queue costs and how to mend it', async () => {
+    const read = reading({ '/proc/sys/net/unix/max_dgram_qlen': '10\n' })
+    const queue = (await findings({ read })).get('datagram queue')
+    assert.equal(queue?.status, 'warn')
+    assert.match(queue.text, /max_dgram_qlen is 10: .*533,000 to 278,000/)
+    assert.match(queue.mend ?? '', /^sudo sysctl -w net\.unix\.max_dgram_qlen=512;/)
+  })
+
+  it('warns of a small send buffer, unless it may be exceeded', async () => {
+    const small = { '/proc/sys/net/core/wmem_max': '212992\n' }
+    assert.equal((await findings({ read: reading(small) })).get('send buffer')?.status, 'warn')
+    const read = reading({ ...small, '/proc/self/status': 'CapEff:\t0000000000001000\n' })
+    assert.equal((await findings({ read })).get('send buffer')?.status, 'ok')
+  })
+
+  it('warns when there are fewer files than ports', async () => {
+    const read = reading({
+      '/proc/self/limits': 'Max open files            1024                 1024                 files',
+    })
+    assert.match((await findings({ read })).get('open files')?.mend ?? '', /ulimit -n 1152/)
+    const asked = await findings({ read: reading({ '/proc/self/limits': undefined }), output: () => 'unlimited\n' })
+    assert.equal(asked.get('open files')?.status, 'ok')
+  })
+
+  it('fails without a native library, and says which command brings it', async () => {
+    const loadNativeLibrary = () => Promise.reject(new Error('no binary\nfor this'))
+    const library = (await findings({ loadNativeLibrary })).get('native library')
+    assert.deepEqual([library?.status, library?.text], ['fail', 'koffi does not load: no binary'])
+  })
+
+  it('fails on an old Node.js', async () => {
+    for (const [nodeVersion, status] of [
+      ['20.18.3', 'fail'],
+      ['18.20.0', 'fail'],
+      ['24.1.0', 'ok'],
+    ]) {
+      assert.equal((await findings({ nodeVersion })).get('node')?.status, status, nodeVersion)
+    }
+  })
+
+  it('fails on other systems', async () => {
+    assert.equal((await findings({ platform: 'win32' })).get('platform')?.status, 'fail')
+  })
+
+  it('fails on a runtime directory that is not ours and private', async () => {
+    const cases: [Partial<Machine>, RegExp][] = [
+      [{ stat: () => directory(0, 0o700) }, /belongs to user 0, not to 1000/],
+      [{ stat: () => directory(1000, 0o755) }, /has mode 0755, not 0700/],
+      [{ stat: () => ({ ...directory(1000, 0o700), isDirectory: () => false }) }, /is not a directory/],
+      [{ isAccessible: () => false }, /is not writable/],
+    ]
+    for (const [machine, text] of cases) {
+      const found = (await findings(machine)).get('runtime directory')
+      assert.equal(found?.status, 'fail')
+      assert.match(found.text, text)
+    }
+  })
+
+  it('looks for the nearest directory in which a missing one can be made', async () => {
+    const stat = (path: string) => (path === '/run' ? directory(0, 0o755) : undefined)
+    const asked: string[] = []
+    const isAccessible = (path: string) => asked.push(path) > 0 && path !== '/run'
+    const found = (await findings({ stat, isAccessible }, '/run/a/b')).get('runtime directory')
+    assert.equal(found?.text, '/run/a/b does not exist and cannot be made by this user')
+    assert.ok(asked.includes('/run'))
+    assert.equal((await findings({ stat }, '/run/a/b')).get('runtime directory')?.text, '/run/a/b will be made')
+  })
+
+  it('warns of missing devices, which run does not need', async () => {
+    const found = await findings({ isAccessible: path => !path.startsWith('/dev/') })
+    assert.deepEqual([found.get('tap')?.status, found.get('kvm')?.status], ['warn', 'warn'])
+  })
+
+  it('asks macOS for its own limits', async () => {
+    const values: Record<string, string> = { 'net.local.dgram.maxdgram': '2048\n', 'kern.ipc.maxsockbuf': '8388608\n' }
+    const output = (_program: string, args: readonly string[]) => values[args[1]]
+    const found = await findings({ platform: 'darwin', output })
+    assert.equal(found.get('datagram size')?.mend, 'sudo sysctl -w net.local.dgram.maxdgram=65550')
+    assert.equal(found.get('socket buffer')?.status, 'ok')
+    assert.equal(found.has('kvm'), false)
+  })
+
+  it('prints one line, and a second where something is to be mended', () => {
+    assert.equal(findingText({ name: 'kvm', status: 'ok', text: 'there' }), 'ok    kvm                 there')
+    const text = findingText({ name: 'node', status: 'fail', text: 'version 18', mend: 'install' })
+    assert.equal(text, `fail  node                version 18\n${' '.repeat(26)}to mend: install`)
+  })
+})

@@ -1,0 +1,97 @@
+/**
+ * Errors as RFC 9457 problem documents: everything that is not an answer leaves through here, so that a client finds the
+ * same shape whether the router, a schema, a handler or Node's HTTP parser refused. A fault of ours is logged in full and
+ * told without particulars.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { securityHeaders } from './guard.js'
+import type { Problem } from './schemas.js'
+import { z } from './zod-compiler.js'
+
+export type LogFault = (fields: object, message: string) => void
+
+const MEDIA_TYPE = 'application/problem+json'
+
+/** Thrown by hooks and handlers to answer with a problem. */
+export class HttpProblem extends Error {
+  readonly status: number
+  readonly code: string
+  readonly headers: Record<string, string>
+
+  constructor(status: number, code: string, detail: string, headers: Record<string, string> = {}) {
+    super(detail)
+    this.name = 'HttpProblem'
+    this.status = status
+    this.code = code
+    this.headers = headers
+  }
+}
+
+export function sendError(
+  error: FastifyError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  logFault: LogFault,
+): void {
+  const problem = describe(error)
+  if (problem.status >= 500 && !(error instanceof HttpProblem)) {
+    logFault({ err: error, method: request.method, path: pathOf(request) }, 'an HTTP request failed inside')
+  }
+  reply
+    .code(problem.status)
+    .headers(securityHeaders)
+    .headers(error instanceof HttpProblem ? error.headers : {})
+    .type(MEDIA_TYPE)
+    .send(Buffer.from(JSON.stringify(problem)))
+}
+
+function describe(error: FastifyError | Error): Problem {
+  if (error instanceof HttpProblem) return problem(error.status, error.code, error.message)
+  const where = 'validationContext' in error ? error.validationContext : undefined
+  if (error instanceof z.ZodError && where !== undefined) {
+    const errors = error.issues.map(issue => ({
+      in: where === 'querystring' ? 'query' : where === 'params' ? 'path' : where,
+      path: issue.path.join('.'),
+      message: issue.message,
+    }))
+    const said = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    return { ...problem(400, 'invalid-request', said.join('; ')), errors }
+  }
+  const status = 'statusCode' in error ? error.statusCode : undefined
+  if (status !== undefined && status >= 400 && status < 500) return problem(status, 'bad-request', error.message)
+  return problem(500, 'internal', 'Something went wrong inside tapswitch; its log says what.')
+}
+
+function problem(status: number, code: string, detail: string): Problem {
+  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail }
+}
+
+/** The path a request asked for; its query may hold a MAC address, which is nobody's business in a log. */
+export function pathOf(request: FastifyRequest): string {
+  const query = request.url.indexOf('?')
+  return query < 0 ? request.url : request.url.slice(0, query)
+}
+
+/** Answers what Node's HTTP parser gave up on; there is no request yet, only the socket. */
+export function sendParseError(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400
+  const detail = {
+    400: 'This is not an HTTP request.',
+    408: 'The request took too long to arrive.',
+    431: 'The request header is too large.',
+  }[status]
+  const body = JSON.stringify(problem(status, 'bad-request', detail ?? ''))
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${MEDIA_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
+  ]
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // Not end(): Node's HTTP sockets stay half open until the client ends them too.
+  socket.destroySoon()
+}

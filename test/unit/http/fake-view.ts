@@ -1,0 +1,97 @@
+/** A switch that exists only as numbers: two ports of one transport, over real shared counters. */
+import type { FdbEntryView, PortView, SwitchView, TransportView } from '#src/control/view.js'
+import { PortField, SharedCounters, SwitchField } from '#src/dataplane/shared-memory.js'
+import type { Logger } from '#src/log.js'
+
+export interface FakeView extends SwitchView {
+  readonly counters: SharedCounters
+  portList: Omit<PortView, 'counters' | 'up'>[]
+  entries: FdbEntryView[]
+  troubled: string | undefined
+  isReady: boolean
+}
+
+export function fakePort(id: number, peer: string | null): Omit<PortView, 'counters' | 'up'> {
+  return {
+    id,
+    name: `vms:${id}`,
+    transport: 'vms',
+    kind: 'unixgram',
+    peer,
+    maxFrameSize: 1518,
+    isolated: false,
+    maxEntries: 4096,
+    since: '2025-01-02T03:04:05.678Z',
+  }
+}
+
+export function fakeEntry(n: number, portId: number): FdbEntryView {
+  const low = n.toString(16).padStart(4, '0')
+  return {
+    mac: `52:54:00:00:${low.slice(0, 2)}:${low.slice(2)}`,
+    portId,
+    port: `vms:${portId}`,
+    static: false,
+    ageSeconds: n,
+  }
+}
+
+export function fakeView(): FakeView {
+  const counters = new SharedCounters({ maxPorts: 8, maxEndpoints: 1 })
+  for (const index of [1, 2]) counters.cells[counters.portRow(index) + PortField.up] = 1
+  counters.cells[SwitchField.poolSlots] = 64
+  const view: FakeView = {
+    counters,
+    portList: [fakePort(1, '/tmp/a.sock'), fakePort(2, null)],
+    entries: [fakeEntry(3, 2), fakeEntry(1, 1), fakeEntry(2, 1)],
+    troubled: undefined,
+    isReady: true,
+    info: () => ({
+      name: 'lab',
+      version: '1.2.3',
+      maxFrameSize: 1518,
+      startedAt: '2025-01-02T03:04:05.000Z',
+      ports: view.portList.length,
+      maxPorts: 8,
+      fdb: { entries: view.entries.length, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
+      dataplane: { restarts: 0, alive: true },
+      counters: counters.readSwitch(),
+    }),
+    ports: () =>
+      view.portList.map(port => {
+        const read = counters.readPort(port.id)
+        return { ...port, up: read.up, counters: read }
+      }),
+    port: id => view.ports().find(port => port.id === id),
+    transports: (): TransportView[] => [
+      {
+        name: 'vms',
+        kind: 'unixgram',
+        listen: '/tmp/vms.sock',
+        ports: view.portList.length,
+        drops: counters.readEndpoint(0),
+      },
+    ],
+    fdb: () => [...view.entries],
+    ready: () => view.isReady,
+    trouble: () => view.troubled,
+  }
+  return view
+}
+
+/** Keeps what was logged, as [level, fields, message]. */
+export function recordingLog(): Logger & { lines: [string, unknown, string][] } {
+  const lines: [string, unknown, string][] = []
+  const at = (level: string) => (fields: object | string, message?: string) => {
+    lines.push(typeof fields === 'string' ? [level, {}, fields] : [level, fields, message ?? ''])
+  }
+  const log = {
+    lines,
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: () => log,
+  }
+  return log
+}

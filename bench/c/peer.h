@@ -1,0 +1,68 @@
+/*
+ * One VM's end of the wire, as a datagram socket that sendmmsg and recvmmsg work on whatever is behind it:
+ *
+ *   QEMU     binds its own path, never connects, names the switch's path in every datagram
+ *   vfkit    binds its own path, connects to the switch's, sends "VFKT" first
+ *   vde      a port of vde_switch, opened by libvdeplug; the data socket is used directly
+ */
+#ifndef BENCH_PEER_H
+#define BENCH_PEER_H
+
+#include "common.h"
+#include <stdbool.h>
+#ifdef WITH_VDE
+#include <libvdeplug.h>
+#endif
+
+enum kind { QEMU, VFKIT, VDE };
+
+struct peer {
+  int fd;
+  struct sockaddr_un to;
+  socklen_t to_length;       /* 0: the socket is connected */
+  char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+};
+
+/* vfkit's; QEMU leaves the kernel's 208 KiB, which is room for 13 jumbo frames. */
+enum { PEER_SEND_BUFFER = 1 << 20, PEER_TIMEOUT_MS = 100 };
+
+/* `to` is the switch's path; the peer's own is made in `directory` and contains `name`. */
+static inline void peer_open (
+  struct peer *peer, enum kind kind, const char *to, const char *directory, const char *name
+) {
+  memset(peer, 0, sizeof *peer);
+  if (kind == VDE) {
+#ifdef WITH_VDE
+    VDECONN *connection = vde_open((char *)(uintptr_t)to, (char *)"bench", NULL);
+    if (!connection) die("vde_open %s", to);
+    peer->fd = vde_datafd(connection);
+#else
+    errno = 0;
+    die("built without libvdeplug");
+#endif
+  } else {
+    snprintf(peer->path, sizeof peer->path, "%s/%d-%s.sock", directory, (int)getpid(), name);
+    peer->fd = bound_datagram_socket(peer->path);
+    peer->to = unix_address(to);
+    peer->to_length = sizeof peer->to;
+  }
+  send_buffer(peer->fd, PEER_SEND_BUFFER);
+  timeouts(peer->fd, PEER_TIMEOUT_MS);
+  if (kind == VFKIT) {
+    if (connect(peer->fd, (struct sockaddr *)&peer->to, peer->to_length) < 0) die("connect %s", to);
+    peer->to_length = 0;
+    if (send(peer->fd, "VFKT", 4, 0) != 4) die("VFKT");
+  }
+}
+
+static inline void peer_close (struct peer *peer) {
+  if (peer->path[0]) remove(peer->path);
+}
+
+/* Addresses every message of a batch to the switch. */
+static inline void peer_address (struct peer *peer, struct msghdr *message) {
+  message->msg_name = peer->to_length ? &peer->to : NULL;
+  message->msg_namelen = peer->to_length;
+}
+
+#endif

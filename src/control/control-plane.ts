@@ -3,6 +3,7 @@
  * changes it while it runs. It lives on the main thread and never touches a frame.
  */
 import type { Config, TransportConfig } from '../config/config.js'
+import { maxTransports } from '../config/limits.js'
 import { DataPlane } from '../dataplane/data-plane.js'
 import type { DataPlaneSettings, Event } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
@@ -14,9 +15,6 @@ import { EventLog } from './event-log.js'
 import { LiveView } from './live-view.js'
 import { ensureRuntimeDir } from './runtime-dir.js'
 import type { SwitchView } from './view.js'
-
-/** Transports in one switch; each has a row of counters. */
-export const MAX_TRANSPORTS = 256
 
 export interface ReloadReport {
   added: string[]
@@ -60,7 +58,7 @@ export class ControlPlane {
     this.#log = log
     this.#os = createOs()
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir)
-    const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: MAX_TRANSPORTS }
+    const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxTransports }
     this.#dataPlane = new DataPlane(this.#os, settingsOf(config), shape, log)
     const events = new EventLog(log, this.#dataPlane)
     this.#dataPlane.on('event', event => {
@@ -194,8 +192,8 @@ export class ControlPlane {
 
   #freeIndex(): number {
     const used = new Set([...this.#transports.values()].map(({ index }) => index))
-    for (let index = 0; index < MAX_TRANSPORTS; index++) if (!used.has(index)) return index
-    throw new OperatorError(`more than ${MAX_TRANSPORTS} transports`)
+    for (let index = 0; index < maxTransports; index++) if (!used.has(index)) return index
+    throw new OperatorError(`more than ${maxTransports} transports`)
   }
 
   #forward(event: Event): void {

@@ -10,8 +10,10 @@
  *   reached HIGH frames. Whoever talks to two ports at once is not paused: what the full one does not take is queued up
  *   to its limit, then dropped.
  * - It is read again as soon as the queue is down to LOW frames, and after PATIENCE_MS at the latest. A port that takes
- *   longer than that for a few dozen frames is slow or dead; nobody is paused on its account for the next DISTRUST_MS, and
- *   what it does not take is dropped. So a stalled port costs its senders one short pause a second.
+ *   longer than that for a hundred frames is dead, slow, or was not given the CPU; nobody is paused on its account for a
+ *   while, and what it does not take is queued, then dropped. The while doubles each time, from DISTRUST_MS to
+ *   MAX_DISTRUST_MS, and starts anew once the port was in time. So a stalled port costs its senders one short pause in
+ *   two seconds, and a VM that lost the CPU for a moment is soon trusted again.
  */
 import type { Descriptor, DescriptorTable } from './descriptor-table.js'
 import type { Egress } from './egress.js'
@@ -20,8 +22,9 @@ import { PortField, type SharedCounters } from './shared-memory.js'
 const HIGH = 128
 const LOW = 32
 const SOLE_MS = 5
-const PATIENCE_MS = 20
-const DISTRUST_MS = 1000
+const PATIENCE_MS = 50
+const DISTRUST_MS = 50
+const MAX_DISTRUST_MS = 2000
 
 const NONE = -1
 const SEVERAL = -2
@@ -40,6 +43,8 @@ export class BackPressure {
   readonly #pauses: Pause[] = []
   /** By port: until when nobody is paused on its account. */
   readonly #distrustedUntil: Float64Array
+  /** By port: how long the next time. */
+  readonly #distrustMs: Float64Array
   /** The one port this batch went to, or NONE, or SEVERAL. */
   #sole = NONE
 
@@ -49,6 +54,7 @@ export class BackPressure {
     this.#counters = counters
     this.#cells = counters.cells
     this.#distrustedUntil = new Float64Array(maxPorts)
+    this.#distrustMs = new Float64Array(maxPorts).fill(DISTRUST_MS)
   }
 
   /** True while some descriptor is paused, and has to be looked after. */
@@ -88,9 +94,15 @@ export class BackPressure {
       const { descriptor, port, since } = this.#pauses[i]
       const late = now - since >= PATIENCE_MS
       if (!late && this.#egress.waiting(port) > LOW) continue
-      if (late) this.#distrustedUntil[port] = now + DISTRUST_MS
+      if (late) this.#distrust(port, now)
+      else this.#distrustMs[port] = DISTRUST_MS
       this.#pauses.splice(i, 1)
       this.#descriptors.unpause(descriptor)
     }
+  }
+
+  #distrust(port: number, now: number): void {
+    this.#distrustedUntil[port] = now + this.#distrustMs[port]
+    this.#distrustMs[port] = Math.min(MAX_DISTRUST_MS, this.#distrustMs[port] * 2)
   }
 }

@@ -6,6 +6,7 @@
  * TAPSWITCH_NO_SKIPS=1 turns every skipped test into a failure and lists it with its reason.
  */
 
+import { setMaxListeners } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative, sep } from 'node:path'
@@ -62,6 +63,8 @@ async function* events(files, outcome) {
 /** `timeout` bounds a file on Node 20 and a test on later versions, which then wait for the file's process; the watchdog does not. */
 async function* oneRun(files, timeout, outcome, totals) {
   const abort = new AbortController()
+  // The runner adds a listener a file, which Node would take for a leak.
+  setMaxListeners(0, abort.signal)
   const stop = () => abort.abort()
   for (const signal of stopSignals) process.once(signal, stop)
   const watchdog = setTimeout(stop, timeout * 1.25)

@@ -103,9 +103,7 @@ export function platformLayout(platform: NodeJS.Platform = process.platform): La
 /** Chooses once. TAPSWITCH_OS=portable runs the loop over single calls and poll(2) on Linux, to test them. */
 export function createOs(): Os {
   const layout = platformLayout()
-  return layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable'
-    ? new LinuxOs()
-    : new PortableOs(layout)
+  return layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable' ? new LinuxOs() : new PortableOs(layout)
 }
 
 /** Descriptors of one thread that another may have to close. */

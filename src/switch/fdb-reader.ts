@@ -3,8 +3,8 @@
  * held up; the reader copies and checks.
  *
  * It copies the slots in chunks and takes a chunk if the sequence counter was even before and the same after; else it copies the
- * chunk again, a bounded number of times. If the writer never leaves it that long (or died in the middle of a change), the entries of
- * the chunk are read one by one, each twice, and taken if both readings agree.
+ * chunk again, a bounded number of times. If the writer never leaves it that long, or died in the middle of a change, the
+ * slots of the chunk are read one by one, each twice, and taken if both readings agree and no other change began.
  *
  * What comes out: every entry was in the table at some moment of the snapshot, none is a mixture of two, no address is there
  * twice. While addresses come and go, an entry that a deletion shifted from a chunk not yet read to one read already is missed:
@@ -40,8 +40,9 @@ export interface FdbEntry {
 /** Small enough to be read between two changes of a writer that learns a million addresses a second. */
 const CHUNK_SLOTS = 32
 const CHUNK_CELLS = CHUNK_SLOTS * SLOT_SIZE
-/** Both arbitrary. */
+/** All three arbitrary. */
 const CHUNK_ATTEMPTS = 32
+const SLOT_ATTEMPTS = 8
 const PASSES = 3
 
 export class FdbReader {
@@ -82,13 +83,22 @@ export class FdbReader {
       if (Atomics.load(cells, Header.sequence) === before) return
     }
     for (let i = 0; i < count; i += SLOT_SIZE) {
-      for (let j = 0; j < SLOT_SIZE; j++) chunk[i + j] = Atomics.load(cells, at + i + j)
-      const same =
-        Atomics.load(cells, at + keyLowAt(i)) === chunk[keyLowAt(i)] &&
-        Atomics.load(cells, at + placeAt(i)) === chunk[placeAt(i)] &&
-        Atomics.load(cells, at + i) === chunk[i]
-      if (!same) chunk[i] = 0
+      let whole = false
+      for (let attempt = 0; attempt < SLOT_ATTEMPTS && !whole; attempt++) whole = this.#copySlot(at + i, i)
+      if (!whole) chunk[i] = 0
     }
+  }
+
+  /**
+   * Copies one slot though a change may be under way. Within one change a slot goes from an entry to empty to another entry,
+   * never back, its key's high half last: so two equal readings without a new change in between are one entry.
+   */
+  #copySlot(at: number, to: number): boolean {
+    const cells = this.#cells
+    const before = Atomics.load(cells, Header.sequence)
+    for (let i = 0; i < SLOT_SIZE; i++) this.#chunk[to + i] = Atomics.load(cells, at + i)
+    for (let i = SLOT_SIZE - 1; i >= 0; i--) if (Atomics.load(cells, at + i) !== this.#chunk[to + i]) return false
+    return Atomics.load(cells, Header.sequence) === before
   }
 
   #collect(count: number, found: Map<number, Map<number, FdbEntry>>): void {

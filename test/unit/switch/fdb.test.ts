@@ -78,6 +78,17 @@ describe('the filtering database', () => {
     assert.ok(reused > 20 && reused < 100, `${reused} of 100`)
   })
 
+  it('counts that slot for the new station, not against it, on a full port', () => {
+    let reused = 0
+    for (let low = 0; low < 100; low++) {
+      const fdb = make({ maxEntries: 2 })
+      fdb.learn(HIGH, 1000, 0, 1, 0)
+      if (fdb.learn(HIGH, low, 0, 1, 5000) === Learned.added) reused++
+      assert.deepEqual([fdb.entries, fdb.portEntries[0]], [1, 1])
+    }
+    assert.ok(reused > 5 && reused < 95, `${reused} of 100`)
+  })
+
   it('sweeps a few slots at a time and all of them in one round', () => {
     const fdb = make({ maxEntries: 100 })
     for (let low = 0; low < 100; low++) fdb.learn(HIGH, low, 0, 100, low < 50 ? 0 : 900)

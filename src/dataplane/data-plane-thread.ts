@@ -92,6 +92,7 @@ export class DataPlaneThread {
     this.#host = this.#createHost()
     // The wake-up descriptor has no endpoint; the engine knows it by its number.
     this.#descriptors.watch(init.wakeFd, null as unknown as Endpoint)
+    for (const { ports } of init.endpoints) for (const { index } of ports) this.ports.reserve(index)
     for (const spec of init.endpoints) this.#attach(spec)
     this.core.flushAbsent()
     emit({ type: 'started', descriptors: poller.descriptors })

@@ -54,6 +54,8 @@ export class Engine {
   readonly #rowOf: Int32Array
   readonly #bucketOf: Int32Array
   #now: number
+  /** The same, as the integer modulo 2^32 that the core wants: a small integer costs no allocation. */
+  #time = 0
   #slowAt: number
   #turnsToCommands = TURNS_BETWEEN_COMMANDS
 
@@ -79,6 +81,7 @@ export class Engine {
     const ready = poller.wait(this.#timeout())
     const began = clock()
     this.#now = began
+    this.#time = began | 0
     for (let i = 0; i < ready; i++) {
       const descriptor = descriptors.byToken(poller.tokens[i])
       if (descriptor === null) continue
@@ -128,7 +131,7 @@ export class Engine {
     const row = this.#rowOf[ingress]
     this.#cells[row + PortField.receiveFrames]++
     this.#cells[row + PortField.receiveBytes] += length
-    const verdict = core.forward(pool.bytes, batch.offset[i], length, ingress, this.#now)
+    const verdict = core.forward(pool.bytes, batch.offset[i], length, ingress, this.#time)
     if (verdict >= 0) {
       egress.stage(verdict, batch, i, core.maxFrameSize)
       this.backPressure.note(verdict)

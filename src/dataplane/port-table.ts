@@ -30,6 +30,8 @@ export interface PortTableParts {
 
 export class PortTable {
   readonly #ports: (Port | null)[]
+  /** Places of ports that an endpoint is about to restore. */
+  readonly #reserved = new Set<number>()
   readonly #parts: PortTableParts
 
   constructor(parts: PortTableParts) {
@@ -37,10 +39,15 @@ export class PortTable {
     this.#ports = new Array(parts.maxPorts).fill(null)
   }
 
+  /** Keeps a place for a port of the data plane before this one, whose endpoint is not open yet. */
+  reserve(index: number): void {
+    this.#reserved.add(index)
+  }
+
   /** Makes a port, down; -1 when there is no place. */
   add(endpoint: Endpoint, port: EndpointPort): number {
     const { counters, emit, clock } = this.#parts
-    const index = this.#ports.indexOf(null)
+    const index = this.#ports.findIndex((place, at) => place === null && !this.#reserved.has(at))
     if (index < 0) return -1
     const id = counters.cells[SwitchField.nextPortId]++
     counters.clearPort(index)
@@ -52,6 +59,7 @@ export class PortTable {
   /** Takes over a port of the data plane before this one, as it was. Nobody needs to be told. */
   restore(endpoint: Endpoint, port: EndpointPort, index: number, id: number): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
+    this.#reserved.delete(index)
     this.#place(index, { id, endpoint, policy: port.policy, staticAddresses: port.staticAddresses, up: false })
     this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
   }

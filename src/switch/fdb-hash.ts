@@ -1,10 +1,10 @@
 /**
  * Simple tabulation: the key's eight bytes pick one random word each from eight tables, and the words are xored.
  *
- * Chosen over a multiply-and-mix hash because linear probing in expected constant time is *proven* for it, whatever the keys
- * (Patrascu and Thorup, "The Power of Simple Tabulation Hashing", 2011), and MAC addresses are as structured as keys get:
- * one vendor prefix and then consecutive numbers. A guest that does not know the seed cannot choose addresses that collide.
- * The tables are 8 KiB and stay in the first-level cache.
+ * Chosen over a multiply-and-mix hash because linear probing in expected constant time is *proven* for it, whatever the
+ * keys (Patrascu and Thorup, "The Power of Simple Tabulation Hashing", 2011), and MAC addresses are as structured as
+ * keys get: one vendor prefix and then consecutive numbers. A guest that does not know the seed cannot choose addresses
+ * that collide. The tables are 8 KiB and stay in the first-level cache.
  */
 export class FdbHash {
   readonly #tables = new Int32Array(8 * 256)

@@ -1,14 +1,16 @@
 /**
- * Reads the filtering database from another thread while the data plane goes on writing. Nothing is locked and the writer is never
- * held up; the reader copies and checks.
+ * Reads the filtering database from another thread while the data plane goes on writing. Nothing is locked and the
+ * writer is never held up; the reader copies and checks.
  *
- * It copies the slots in chunks and takes a chunk if the sequence counter was even before and the same after; else it copies the
- * chunk again, a bounded number of times. If the writer never leaves it that long, or died in the middle of a change, the
- * slots of the chunk are read one by one, each twice, and taken if both readings agree and no other change began.
+ * It copies the slots in chunks and takes a chunk if the sequence counter was even before and the same after; else it
+ * copies the chunk again, a bounded number of times. If the writer never leaves it that long, or died in the middle of
+ * a change, the slots of the chunk are read one by one, each twice, and taken if both readings agree and no other
+ * change began.
  *
- * What comes out: every entry was in the table at some moment of the snapshot, none is a mixture of two, no address is there
- * twice. While addresses come and go, an entry that a deletion shifted from a chunk not yet read to one read already is missed:
- * therefore the pass is repeated if the table changed, and what either saw counts. When the table is at rest, the snapshot is exact.
+ * What comes out: every entry was in the table at some moment of the snapshot, none is a mixture of two, no address is
+ * there twice. While addresses come and go, an entry that a deletion shifted from a chunk not yet read to one read
+ * already is missed: therefore the pass is repeated if the table changed, and what either saw counts. When the table is
+ * at rest, the snapshot is exact.
  */
 import { joinMac } from '../wire/ethernet.js'
 import {
@@ -90,8 +92,8 @@ export class FdbReader {
   }
 
   /**
-   * Copies one slot though a change may be under way. Within one change a slot goes from an entry to empty to another entry,
-   * never back, its key's high half last: so two equal readings without a new change in between are one entry.
+   * Copies one slot though a change may be under way. Within one change a slot goes from an entry to empty to another
+   * entry, never back, its key's high half last: so two equal readings without a new change in between are one entry.
    */
   #copySlot(at: number, to: number): boolean {
     const cells = this.#cells

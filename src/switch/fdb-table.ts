@@ -2,13 +2,13 @@
  * The hash table under the filtering database: linear probing over shared memory, one writer. It knows keys and slots;
  * ageing, limits and counting are `fdb.ts`.
  *
- * A run is a stretch of occupied slots. Deleting moves later entries of the run back into the gap, so no tombstones are left
- * and a probe may stop at the first empty slot.
+ * A run is a stretch of occupied slots. Deleting moves later entries of the run back into the gap, so no tombstones are
+ * left and a probe may stop at the first empty slot.
  *
- * Every change is bracketed by `change` and `changed`, which make the sequence counter odd and even again for readers on other
- * threads, and is made with Atomics in an order in which each slot is at any instant empty or whole: its key's high half
- * is cleared first and written last. A writer that is killed half-way leaves at worst one entry twice or a gap in a run,
- * never a mixture of two, so `salvage` can put a used table in order again.
+ * Every change is bracketed by `change` and `changed`, which make the sequence counter odd and even again for readers
+ * on other threads, and is made with Atomics in an order in which each slot is at any instant empty or whole: its key's
+ * high half is cleared first and written last. A writer that is killed half-way leaves at worst one entry twice or a
+ * gap in a run, never a mixture of two, so `salvage` can put a used table in order again.
  */
 import { FdbHash } from './fdb-hash.js'
 import { capacityFor, Header, isOccupied, keyLowAt, lastSeenAt, placeAt, SLOT_SIZE, slotAt } from './fdb-memory.js'

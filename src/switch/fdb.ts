@@ -1,27 +1,29 @@
 /**
  * The filtering database: which port a station is behind.
  *
- * A hash table with linear probing, at most half full, in shared memory (`fdb-table.ts`). Nothing here allocates after the
- * constructor; a learning or a look-up costs the same at ten addresses and at a hundred thousand, cache misses apart.
+ * A hash table with linear probing, at most half full, in shared memory (`fdb-table.ts`). Nothing here allocates after
+ * the constructor; a learning or a look-up costs the same at ten addresses and at a hundred thousand, cache misses
+ * apart.
  *
- * Ageing. An entry is valid while `now - lastSeen <= ageingMs`. From then on look-ups and learning treat it as absent, whether
- * or not it is still in its slot; `age` sweeps the slots, some at a time, and takes such entries out.
+ * Ageing. An entry is valid while `now - lastSeen <= ageingMs`. From then on look-ups and learning treat it as absent,
+ * whether or not it is still in its slot; `age` sweeps the slots, some at a time, and takes such entries out.
  *
- * Limits. A station that is new to a full table or a full port is not learned: its frames are still forwarded, frames to it
- * are flooded, nobody else loses an entry. A station that *moves* to a full port is refused too, and its entry stays where it
- * is, unrefreshed, until it ages. Letting the full port have it would make the limit worthless, and forgetting the entry would let
- * one guest turn all others' traffic into floods; the price is that a station which really moved there is found after ageing.
- * Cisco port security at its maximum behaves alike; Linux's fdb_max_learned ignores moves, but it has no limit per port.
+ * Limits. A station that is new to a full table or a full port is not learned: its frames are still forwarded, frames
+ * to it are flooded, nobody else loses an entry. A station that *moves* to a full port is refused too, and its entry
+ * stays where it is, unrefreshed, until it ages. Letting the full port have it would make the limit worthless, and
+ * forgetting the entry would let one guest turn all others' traffic into floods; the price is that a station which
+ * really moved there is found after ageing. Cisco port security at its maximum behaves alike; Linux's fdb_max_learned
+ * ignores moves, but it has no limit per port.
  *
- * An expired entry still counts against both limits until it is met or swept. Met: a new station whose probe passes an expired
- * entry takes that slot, and the old entry no longer counts. Swept: at latest after two full rounds of `age` (one, unless
- * entries were deleted meanwhile, which can shift an entry behind the sweep).
+ * An expired entry still counts against both limits until it is met or swept. Met: a new station whose probe passes an
+ * expired entry takes that slot, and the old entry no longer counts. Swept: at latest after two full rounds of `age`
+ * (one, unless entries were deleted meanwhile, which can shift an entry behind the sweep).
  *
  * Static entries never age and never move. They count in their port's number and in the table's; they may exceed the
  * port's limit, since the operator asked for them, never the table's.
  *
- * Concurrency and death. The data plane's thread is the only writer, others look through `FdbReader`; `fdb-table.ts` says how
- * a reader gets whole entries. A table attached to the memory of one whose thread died takes its entries over.
+ * Concurrency and death. The data plane's thread is the only writer, others look through `FdbReader`; `fdb-table.ts`
+ * says how a reader gets whole entries. A table attached to the memory of one whose thread died takes its entries over.
  */
 import {
   bytesFor,
@@ -246,8 +248,8 @@ export class Fdb {
   }
 
   /**
-   * Takes out the port's dynamic entries, and its static ones too if asked. Stops at the last of them, at once when there are
-   * none, but may have to look at every slot: about 1 ms for 100,000 entries.
+   * Takes out the port's dynamic entries, and its static ones too if asked. Stops at the last of them, at once when
+   * there are none, but may have to look at every slot: about 1 ms for 100,000 entries.
    */
   flushPort(port: number, andStatic: boolean): number {
     const kept = andStatic ? 0 : this.#portStatics[port]

@@ -1,10 +1,11 @@
 /**
  * Notices addresses that jump between ports: a loop in the cabling, or two stations with one address.
  *
- * Bounded and without allocation: a direct-mapped table in which an address has exactly one possible row. A row belongs to the first
- * address that moves until that one's window is over; another address that falls on the same row meanwhile is not watched.
- * Windows do not slide: one begins with a move and lasts `windowMs`, so moves either side of its end are counted apart.
- * Both make it miss now and then what a list per address would see; an address that goes on flapping is reported.
+ * Bounded and without allocation: a direct-mapped table in which an address has exactly one possible row. A row belongs
+ * to the first address that moves until that one's window is over; another address that falls on the same row meanwhile
+ * is not watched. Windows do not slide: one begins with a move and lasts `windowMs`, so moves either side of its end
+ * are counted apart. Both make it miss now and then what a list per address would see; an address that goes on flapping
+ * is reported.
  */
 const ROWS = 256
 const Row = { keyHigh: 0, keyLow: 1, since: 2, moves: 3 } as const

@@ -1,15 +1,15 @@
 /**
- * Where port policies become arrays. Policies are written by people and change rarely; frames come by the million. So all that
- * follows from a policy is worked out here when it changes, and the frame path only indexes: by port where the answer is a number,
- * by class of ingress port where the answer is a list of ports.
+ * Where port policies become arrays. Policies are written by people and change rarely; frames come by the million. So
+ * all that follows from a policy is worked out here when it changes, and the frame path only indexes: by port where the
+ * answer is a number, by class of ingress port where the answer is a list of ports.
  *
  * Ports fall into few classes, and ports of one class flood to one shared list:
  *
  *     open        floods to every port
  *     isolated    floods to the open ports only (split horizon: two isolated ports never reach each other)
  *
- * Sharing makes adding a port O(ports); a list for every ingress port would make it O(ports squared). The price is that a list
- * contains the ingress port itself and the caller skips it.
+ * Sharing makes adding a port O(ports); a list for every ingress port would make it O(ports squared). The price is that
+ * a list contains the ingress port itself and the caller skips it.
  */
 export interface PortPolicy {
   /** Bytes, Ethernet header and tag included, FCS not; 0 = the switch's. The smaller of both counts, in and out. */

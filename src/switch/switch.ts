@@ -1,6 +1,6 @@
 /**
- * The switch core: one frame and the time in, one decision out. It keeps no frame, calls nobody but its listener, knows no
- * clock and no device. README.md in this folder tells the rules; each is one step of `forward`.
+ * The switch core: one frame and the time in, one decision out. It keeps no frame, calls nobody but its listener, knows
+ * no clock and no device. README.md in this folder tells the rules; each is one step of `forward`.
  */
 import {
   DESTINATION,
@@ -45,8 +45,8 @@ export interface SwitchOptions extends SwitchLimits {
 }
 
 /**
- * Hears of rare things, at most one call of each kind for a learning. `keyHigh` is VID << 16 | octets 0-1 of the address, `keyLow` octets
- * 2-5, signed. Called in the middle of `forward`: note it and return; do not call the switch.
+ * Hears of rare things, at most one call of each kind for a learning. `keyHigh` is VID << 16 | octets 0-1 of the
+ * address, `keyLow` octets 2-5, signed. Called in the middle of `forward`: note it and return; do not call the switch.
  */
 export interface SwitchListener {
   learned?(keyHigh: number, keyLow: number, port: number): void
@@ -128,7 +128,8 @@ export class Switch {
   }
 
   /**
-   * Takes a port into the switch. It begins with the FDB entries that an earlier switch left for this index, else with none.
+   * Takes a port into the switch. It begins with the FDB entries that an earlier switch left for this index, else with
+   * none.
    * @throws RangeError for an index or policy out of range, Error for a port that is there already
    */
   addPort(index: number, policy: PortPolicy): void {
@@ -155,8 +156,8 @@ export class Switch {
   }
 
   /**
-   * Takes effect with the next frame. Entries beyond a lowered limit stay until they age; entries that expired under a shorter
-   * ageing time are valid again under a longer one, unless they were swept.
+   * Takes effect with the next frame. Entries beyond a lowered limit stay until they age; entries that expired under a
+   * shorter ageing time are valid again under a longer one, unless they were swept.
    */
   setLimits(limits: SwitchLimits): void {
     checkLimits(limits)
@@ -165,8 +166,8 @@ export class Switch {
   }
 
   /**
-   * Decides about one frame: the header is `bytes[offset..offset + 14)`, the frame `length` bytes. Learns its source. Allocates
-   * nothing and throws nothing, whatever the frame is.
+   * Decides about one frame: the header is `bytes[offset..offset + 14)`, the frame `length` bytes. Learns its source.
+   * Allocates nothing and throws nothing, whatever the frame is.
    * @param ingress index of a port that was added
    * @param now milliseconds on a steady clock; taken modulo 2^32
    * @returns an egress port or one of `Verdict`
@@ -198,8 +199,8 @@ export class Switch {
   }
 
   /**
-   * Ports that a flood from `ingress` goes to, which may include `ingress` itself: skip it. A ready array, replaced when a port comes,
-   * goes or changes its isolation, so do not keep it; do not write to it.
+   * Ports that a flood from `ingress` goes to, which may include `ingress` itself: skip it. A ready array, replaced
+   * when a port comes, goes or changes its isolation, so do not keep it; do not write to it.
    */
   floodTargets(ingress: number): Int32Array {
     return this.#policies.floodTargets[this.#portClass[ingress]]
@@ -222,8 +223,9 @@ export class Switch {
   }
 
   /**
-   * Forgets entries, static ones too, of ports that are not in the switch; returns how many. A switch on the memory of an
-   * earlier one needs it once, after the ports that live on were added: an index may come to stand for somebody else.
+   * Forgets entries, static ones too, of ports that are not in the switch; returns how many. A switch on the memory of
+   * an earlier one needs it once, after the ports that live on were added: an index may come to stand for somebody
+   * else.
    */
   flushAbsent(): number {
     let removed = 0
@@ -234,7 +236,8 @@ export class Switch {
   }
 
   /**
-   * Binds an address, a 48-bit integer, to a port, wherever it was before. Its frames are learned on no other port from now on.
+   * Binds an address, a 48-bit integer, to a port, wherever it was before. Its frames are learned on no other port from
+   * now on.
    * @returns false when the FDB is full
    * @throws RangeError when no station can have the address, Error when there is no such port
    */

@@ -1,9 +1,9 @@
 /**
  * Offsets, sizes and addresses of an Ethernet II frame without FCS (IEEE 802.3 clause 3.2).
  *
- * A MAC address has two forms. Text and the control plane use one 48-bit integer. The frame path uses two halves, the high
- * 16 bits and the low 32 as a *signed* integer, because V8 keeps 32-bit integers in registers and everything above in heap
- * numbers.
+ * A MAC address has two forms. Text and the control plane use one 48-bit integer. The frame path uses two halves, the
+ * high 16 bits and the low 32 as a *signed* integer, because V8 keeps 32-bit integers in registers and everything above
+ * in heap numbers.
  */
 export const HEADER_SIZE = 14
 /** Shortest thing that is a frame at all: destination, source, EtherType. Virtual ports neither pad nor need padding. */
@@ -64,8 +64,8 @@ export function isBroadcast(high: number, low: number): boolean {
 }
 
 /**
- * True for 01:80:C2:00:00:00 to 0F, which no bridge relays (IEEE 802.1Q table 8-1: BPDU, PAUSE, slow protocols, 802.1X, LLDP and
- * so on).
+ * True for 01:80:C2:00:00:00 to 0F, which no bridge relays (IEEE 802.1Q table 8-1: BPDU, PAUSE, slow protocols, 802.1X,
+ * LLDP and so on).
  */
 export function isReserved(high: number, low: number): boolean {
   return high === RESERVED_HIGH && (low & RESERVED_LOW_MASK) === RESERVED_LOW

@@ -1,11 +1,11 @@
 /**
- * The switch against a naive model, on random sequences of frames and configuration over few ports and addresses, so that they
- * meet often.
+ * The switch against a naive model, on random sequences of frames and configuration over few ports and addresses, so
+ * that they meet often.
  *
- * Two properties, because of one freedom that the FDB has: an expired entry counts against limits until it is met or swept, and
- * which is met depends on how addresses hash. In the first, limits are tight and time passes together with a full sweep, so the
- * freedom is gone. In the second, nothing is ever swept; limits are out of reach, and the ageing time stays, because raising it
- * revives what expired and was not met.
+ * Two properties, because of one freedom that the FDB has: an expired entry counts against limits until it is met or
+ * swept, and which is met depends on how addresses hash. In the first, limits are tight and time passes together with a
+ * full sweep, so the freedom is gone. In the second, nothing is ever swept; limits are out of reach, and the ageing time
+ * stays, because raising it revives what expired and was not met.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

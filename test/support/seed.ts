@@ -1,6 +1,6 @@
 /**
- * Seed of the property tests: a new one in every run, so that runs add up; fast-check prints it when a property fails, and
- * PROPERTY_SEED repeats that run.
+ * Seed of the property tests: a new one in every run, so that runs add up; fast-check prints it when a property fails,
+ * and PROPERTY_SEED repeats that run.
  */
 const { PROPERTY_SEED } = process.env
 

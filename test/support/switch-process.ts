@@ -3,11 +3,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { projectRoot } from './project-root.js'
 import { spawnBound } from './spawn.js'
+import { SwitchApi } from './switch-api.js'
 
 const program = join(projectRoot, 'dist/cli/main.js')
 const readyTimeoutMs = 20_000
@@ -18,6 +19,21 @@ export type LogLine = Record<string, unknown> & { msg: string }
 export interface ExitStatus {
   code: number | null
   signal: NodeJS.Signals | null
+}
+
+export interface SwitchProcessOptions {
+  /** Added to the environment of this process. */
+  env?: Record<string, string>
+  /** A program, with its arguments, that becomes the switch; e.g. setpriv. */
+  through?: readonly string[]
+}
+
+/** How a switch ended that did not start. */
+export interface Refusal extends ExitStatus {
+  /** The lines on stderr. */
+  errors: LogLine[]
+  /** All of stdout. */
+  output: string
 }
 
 export class SwitchProcess {
@@ -36,10 +52,8 @@ export class SwitchProcess {
    * Starts the switch on `config`, an object in the form of the configuration file, written to `folder`/switch.yaml.
    * Resolves when it is ready; rejects with its log when it ends or stays silent instead.
    */
-  static async start(folder: string, config: object): Promise<SwitchProcess> {
-    const file = join(folder, 'switch.yaml')
-    await writeFile(file, JSON.stringify({ runtimeDir: folder, ...config }, null, 2))
-    const started = new SwitchProcess(file)
+  static async start(folder: string, config: object, options: SwitchProcessOptions = {}): Promise<SwitchProcess> {
+    const started = new SwitchProcess(await writeConfig(folder, config), options)
     try {
       await started.logged(({ msg }) => msg === 'ready', readyTimeoutMs)
       return started
@@ -49,9 +63,22 @@ export class SwitchProcess {
     }
   }
 
-  private constructor(file: string) {
+  /** Starts a switch that is expected to refuse, and resolves when it has ended. */
+  static async refused(folder: string, config: object, options: SwitchProcessOptions = {}): Promise<Refusal> {
+    const started = new SwitchProcess(await writeConfig(folder, config), options)
+    const timer = setTimeout(() => started.kill('SIGKILL'), readyTimeoutMs)
+    const status = await started.exited
+    clearTimeout(timer)
+    return { ...status, errors: started.log, output: started.output }
+  }
+
+  private constructor(file: string, { env = {}, through = [] }: SwitchProcessOptions) {
     this.file = file
-    this.#child = spawnBound(process.execPath, [program, 'run', '-c', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command, ...args] = [...through, process.execPath, program, 'run', '-c', file]
+    this.#child = spawnBound(command as string, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    })
     const { stdout, stderr } = this.#child as unknown as { stdout: Readable; stderr: Readable }
     stdout.on('data', bytes => {
       this.output += bytes
@@ -69,8 +96,20 @@ export class SwitchProcess {
     return url
   }
 
+  get api(): SwitchApi {
+    return new SwitchApi(this.url)
+  }
+
+  /** Writes the configuration anew and has it read; resolves with the line that says what came of it. */
+  async reload(config: object): Promise<LogLine> {
+    const before = this.log.length
+    await writeConfig(dirname(this.file), config)
+    this.kill('SIGHUP')
+    return this.logged((line, i) => i >= before && /^configuration (not )?reloaded/.test(line.msg))
+  }
+
   /** The first line that `accepts` likes, logged already or still to come. Rejects after `timeoutMs`, or when the switch ends. */
-  async logged(accepts: (line: LogLine) => boolean, timeoutMs = 10_000): Promise<LogLine> {
+  async logged(accepts: (line: LogLine, index: number) => boolean, timeoutMs = 10_000): Promise<LogLine> {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       const line = this.log.find(accepts)
@@ -130,4 +169,10 @@ export class SwitchProcess {
   #failure(what: string): Error {
     return new Error(`${what}:\n${this.log.map(line => JSON.stringify(line)).join('\n')}`)
   }
+}
+
+async function writeConfig(folder: string, config: object): Promise<string> {
+  const file = join(folder, 'switch.yaml')
+  await writeFile(file, JSON.stringify({ runtimeDir: folder, ...config }, null, 2))
+  return file
 }

@@ -75,12 +75,20 @@ describe('a snapshot into which the writer cuts', () => {
     }
   })
 
-  it('is taken again when the table changed', () => {
+  it('is taken again when the table changed, and sees what came into a part it had read', () => {
     const fdb = new Fdb(options)
+    const cells = new Int32Array(fdb.memory)
+    let early = 2000
+    for (const half = cells.length / 2; ; early++) {
+      enter(fdb, early)
+      const at = cells.indexOf(early)
+      leave(fdb, early)
+      if (at < half) break
+    }
     enter(fdb, 1)
     const { loads } = interleaved(fdb.memory, () => {})
     const { entries } = interleaved(fdb.memory, load => {
-      if (load === loads - 1) enter(fdb, 2)
+      if (load === loads - 2) enter(fdb, early)
     })
     assert.equal(entries.length, 2)
   })

@@ -21,7 +21,7 @@ export interface Logger {
  * were left out in between, as `suppressed`. `now` is in milliseconds, on any clock.
  */
 export function rateLimited(
-  write: LogMethod,
+  write: (fields: object, message: string) => void,
   intervalMs: number,
   now: () => number = () => performance.now(),
 ): (fields: object, message: string) => void {

@@ -25,6 +25,13 @@ export interface ReloadReport {
   needsRestart: string[]
 }
 
+/** What a reload does with each transport that is not simply kept. */
+interface Plan {
+  fresh: TransportConfig[]
+  updated: TransportConfig[]
+  reopened: TransportConfig[]
+}
+
 export interface OpenTransport {
   index: number
   transport: Transport
@@ -71,20 +78,25 @@ export class ControlPlane {
 
   /**
    * Brings the switch to a new configuration. Transports that did not change are not touched, nor are their VMs. New ones
-   * are opened before old ones are closed; if one cannot be, nothing has changed and OperatorError is thrown.
+   * are opened before anything else is done; if one cannot be, nothing has changed and OperatorError is thrown. A transport that
+   * has to be closed to be changed, and then cannot be opened, is put back as it was.
    */
   async reload(next: Config): Promise<ReloadReport> {
     const report: ReloadReport = { added: [], removed: [], kept: [], changed: [], needsRestart: [] }
     const plan = this.#plan(next, report)
     const opened = this.#openAll(plan.fresh)
-    for (const name of plan.gone) await this.#remove(name)
+    for (const name of report.removed) await this.#remove(name)
     for (const transport of opened) await this.#attach(transport)
-    for (const config of plan.reopened) {
-      await this.#remove(config.name)
-      await this.#add(config)
-    }
+    for (const config of plan.updated) await this.#update(config)
     await this.#applySwitch(next, report)
-    this.#config = { ...next, runtimeDir: this.#config.runtimeDir, http: this.#config.http }
+    const { maxPorts } = this.#config.switch
+    this.#config = {
+      ...next,
+      switch: { ...next.switch, maxPorts },
+      runtimeDir: this.#config.runtimeDir,
+      http: this.#config.http,
+    }
+    for (const config of plan.reopened) await this.#reopen(config)
     return report
   }
 
@@ -101,34 +113,43 @@ export class ControlPlane {
     this.#removeRuntimeDir()
   }
 
-  #plan(next: Config, report: ReloadReport): { fresh: TransportConfig[]; reopened: TransportConfig[]; gone: string[] } {
-    const fresh: TransportConfig[] = []
-    const reopened: TransportConfig[] = []
+  #plan(next: Config, report: ReloadReport): Plan {
+    const plan: Plan = { fresh: [], updated: [], reopened: [] }
     const names = new Set(next.transports.map(({ name }) => name))
-    const gone = [...this.#transports.keys()].filter(name => !names.has(name))
-    report.removed.push(...gone)
+    report.removed.push(...[...this.#transports.keys()].filter(name => !names.has(name)))
+    const paths = new Set([...this.#transports.values()].map(({ transport }) => transport.where))
     for (const config of next.transports) {
-      const open = this.#transports.get(config.name)
-      if (open === undefined) {
+      const transport = this.#transports.get(config.name)?.transport
+      if (transport === undefined) {
         // A path that another name gives up in this same reload is free only after that one is closed.
-        const taken = gone.some(name => this.#transports.get(name)?.transport.where === whereOf(config))
-        ;(taken ? reopened : fresh).push(config)
+        ;(paths.has(whereOf(config)) ? plan.reopened : plan.fresh).push(config)
         report.added.push(config.name)
-      } else if (JSON.stringify(open.transport.config) === JSON.stringify(config)) {
+      } else if (JSON.stringify(transport.config) === JSON.stringify(config)) {
         report.kept.push(config.name)
       } else {
+        ;(transport.canBecome(config) ? plan.updated : plan.reopened).push(config)
         report.changed.push(config.name)
-        if (open.transport.update(config)) this.#setPolicy(config)
-        else reopened.push(config)
       }
     }
-    return { fresh, reopened, gone }
+    return plan
   }
 
-  #setPolicy({ name, port }: TransportConfig): void {
-    const { maxFrameSize, isolated, queueFrames, fdb } = port
+  async #update(config: TransportConfig): Promise<void> {
+    this.#transports.get(config.name)?.transport.update(config)
+    const { maxFrameSize, isolated, queueFrames, fdb } = config.port
     const policy = { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries }
-    this.#dataPlane.command({ type: 'set-policy', name, policy }).catch(error => this.#log.error(String(error)))
+    await this.#dataPlane.command({ type: 'set-policy', name: config.name, policy })
+  }
+
+  async #reopen(config: TransportConfig): Promise<void> {
+    const before = this.#transports.get(config.name)?.transport.config
+    await this.#remove(config.name)
+    try {
+      await this.#add(config)
+    } catch (error) {
+      if (before !== undefined) await this.#add(before)
+      throw error
+    }
   }
 
   #openAll(configs: TransportConfig[]): Transport[] {

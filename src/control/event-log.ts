@@ -15,8 +15,9 @@ export class EventLog {
   constructor(log: Logger, dataPlane: DataPlane) {
     this.#log = log
     this.#dataPlane = dataPlane
-    this.#flapping = rateLimited(log.warn, INTERVAL_MS)
-    this.#limit = rateLimited(log.warn, INTERVAL_MS)
+    const warn = (fields: object, message: string) => log.warn(fields, message)
+    this.#flapping = rateLimited(warn, INTERVAL_MS)
+    this.#limit = rateLimited(warn, INTERVAL_MS)
   }
 
   write(event: Event): void {

@@ -30,6 +30,8 @@ export interface PortTableParts {
 
 export class PortTable {
   readonly #ports: (Port | null)[]
+  /** Policies that were changed after the endpoint was made; its next ports get them too. */
+  readonly #changedPolicies = new WeakMap<Endpoint, EgressPolicy>()
   /** Places of ports that an endpoint is about to restore. */
   readonly #reserved = new Set<number>()
   readonly #parts: PortTableParts
@@ -51,7 +53,8 @@ export class PortTable {
     if (index < 0) return -1
     const id = counters.cells[SwitchField.nextPortId]++
     counters.clearPort(index)
-    this.#place(index, { id, endpoint, policy: port.policy, staticAddresses: port.staticAddresses, up: false })
+    const policy = this.#changedPolicies.get(endpoint) ?? port.policy
+    this.#place(index, { id, endpoint, policy, staticAddresses: port.staticAddresses, up: false })
     emit({ type: 'port-added', index, id, name: port.name, transport: port.transport, kind: port.kind, at: clock() })
     return index
   }
@@ -98,6 +101,7 @@ export class PortTable {
   }
 
   setPolicy(endpoint: Endpoint, policy: EgressPolicy): void {
+    this.#changedPolicies.set(endpoint, policy)
     for (const [index, port] of this.#ports.entries()) {
       if (port?.endpoint !== endpoint) continue
       port.policy = policy

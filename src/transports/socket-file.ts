@@ -7,7 +7,17 @@
  * somebody listens on is refused.
  */
 import { randomBytes } from 'node:crypto'
-import { accessSync, chmodSync, chownSync, constants, lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  lstatSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { OperatorError } from '../errors.js'
@@ -50,6 +60,17 @@ export function replaceSocketFile(layout: Layout, options: SocketFileOptions): B
 /** Removes the file, unless it is somebody else's by now. */
 export function removeSocketFile(path: string, inode: bigint): void {
   if (inodeOf(path) === inode) unlinkSync(path)
+}
+
+/** Tells the file at a path from any other that has been or will be there; undefined where none can be seen. */
+export function fileIdentity(path: Buffer): string | undefined {
+  try {
+    // An inode number alone is used again at once by some file systems.
+    const { dev, ino, ctimeNs } = statSync(path, { bigint: true })
+    return `${dev}:${ino}:${ctimeNs}`
+  } catch {
+    return undefined
+  }
 }
 
 export function applyAccess({ permissions, owner, group }: SocketFileOptions, path: string): void {

@@ -14,8 +14,10 @@ export interface Transport {
   spec(index: number): Omit<EndpointSpec, 'ports'>
   /** From the data plane's half. */
   message(message: EndpointMessage): void
-  /** Takes over what can change while it is open; false when it has to be opened anew. */
-  update(config: TransportConfig): boolean
+  /** Whether it can become this while it is open; if not, it has to be opened anew. */
+  canBecome(config: TransportConfig): boolean
+  /** Takes over what can change while it is open. */
+  update(config: TransportConfig): void
   /** Closes sockets and removes files; the data plane has let go before. Idempotent. */
   close(): void
 }

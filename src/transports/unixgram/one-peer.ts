@@ -16,6 +16,7 @@ import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress } from '../../os/sockaddr-un.js'
 import * as unix from '../../os/unix-socket.js'
+import { fileIdentity } from '../socket-file.js'
 import { DatagramSender } from './datagram-sender.js'
 import {
   type OnePeerOptions,
@@ -33,6 +34,8 @@ interface Serving {
   readonly address: Uint8Array
   /** Another socket has taken the path, or is about to. */
   handedOver: boolean
+  /** The remote's socket file, as `fileIdentity` tells it; undefined when listening. */
+  readonly file: string | undefined
 }
 
 export class OnePeerEndpoint implements Endpoint {
@@ -155,11 +158,12 @@ export class OnePeerEndpoint implements Endpoint {
     const { layout } = this.#host.os
     const label = decodeUnixAddress(layout, address)
     if (label === undefined) return this.#refuse('unbound')
+    const file = this.#remoteFile()
     const result = unix.connectUnix(socket.fd, address)
     if (result < 0) return this.#refuse(result === -layout.errno.EPERM ? 'stranger' : 'peer-gone')
     const listening = this.#options.remote === null
     const handedOver = listening && this.#connectedToUs(address)
-    this.#serving = { socket, address, handedOver }
+    this.#serving = { socket, address, handedOver, file }
     this.#drained = false
     if (handedOver) {
       this.#listening = null
@@ -175,8 +179,10 @@ export class OnePeerEndpoint implements Endpoint {
     const { remote } = this.#options
     if (remote === null || this.#listening === null) return
     const { layout } = this.#host.os
+    // Asked first: if the remote restarts in between, the next look sees another file, and connects again.
+    const file = this.#remoteFile()
     if (unix.connectUnix(this.#listening.fd, remote) < 0) return
-    this.#serving = { socket: this.#listening, address: remote, handedOver: false }
+    this.#serving = { socket: this.#listening, address: remote, handedOver: false, file }
     this.#drained = false
     this.#shakeHands(this.#listening.fd)
     const restore: PeerRestore = { address: remote, ownFd: -1, generation: this.#listening.generation }
@@ -188,7 +194,7 @@ export class OnePeerEndpoint implements Endpoint {
     const socket = this.#options.sockets.find(each => each.generation === generation)
     if (socket === undefined) return
     const handedOver = socket !== this.#listening
-    this.#serving = { socket, address, handedOver }
+    this.#serving = { socket, address, handedOver, file: this.#remoteFile() }
     this.#host.portRestored(this.#port)
   }
 
@@ -206,11 +212,19 @@ export class OnePeerEndpoint implements Endpoint {
 
   /**
    * Connecting again to a living peer does nothing; if another socket has the path now, ours is connected to that. Towards a
-   * remote a fresh socket asks instead: a remote that restarted must be told who we are, so that has to show as an error.
+   * remote a fresh socket asks instead, and its file must be the same: a remote that restarted refuses to send to a socket that is
+   * still connected to its predecessor, and must be told who we are.
    */
-  #alive({ socket, address }: Serving): boolean {
-    if (this.#options.remote !== null) return this.#ask(address) !== 'gone'
+  #alive({ socket, address, file }: Serving): boolean {
+    if (this.#options.remote !== null) return this.#remoteFile() === file && this.#ask(address) !== 'gone'
     return unix.connectUnix(socket.fd, address) >= 0
+  }
+
+  #remoteFile(): string | undefined {
+    const { remote } = this.#options
+    return remote === null
+      ? undefined
+      : fileIdentity(trimmed(remote).subarray(this.#host.os.layout.sockaddrUn.pathOffset))
   }
 
   #connectedToUs(address: Uint8Array): boolean {

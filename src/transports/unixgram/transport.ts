@@ -58,13 +58,15 @@ export class UnixgramTransport implements Transport {
     else if (upcall.generation === this.#newest().generation) this.#handOver()
   }
 
-  update(config: UnixgramConfig): boolean {
-    if (JSON.stringify(rigid(config)) !== JSON.stringify(rigid(this.config))) return false
+  canBecome(config: UnixgramConfig): boolean {
+    return JSON.stringify(rigid(config)) === JSON.stringify(rigid(this.config))
+  }
+
+  update(config: UnixgramConfig): void {
     const before = this.config
     this.config = config
     if (JSON.stringify(access(before)) !== JSON.stringify(access(config))) applyAccess(this.#file, this.where)
     if (config.role === 'listen') this.#send({ type: 'max-peers', maxPeers: config.maxPeers })
-    return true
   }
 
   close(): void {

@@ -102,6 +102,8 @@ export class BackPressure {
   }
 
   #distrust(port: number, now: number): void {
+    // However many senders waited for it, it failed once.
+    if (now < this.#distrustedUntil[port]) return
     this.#distrustedUntil[port] = now + this.#distrustMs[port]
     this.#distrustMs[port] = Math.min(MAX_DISTRUST_MS, this.#distrustMs[port] * 2)
   }

@@ -9,6 +9,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { Logger } from '../log.js'
 import { closeAll, type Os } from '../os/os.js'
@@ -30,6 +31,8 @@ const STALL_MS = 5000
 export interface PortRecord extends RestoredPort {
   endpoint: string
   kind: string
+  /** Opened by the endpoint for this port alone. */
+  descriptors?: readonly number[]
   /** Milliseconds since 1970 at the last change. */
   since: number
 }
@@ -62,6 +65,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   #startedAt = 0
   #deaths = 0
   #stopping = false
+  readonly #stopWaiting = new AbortController()
   #replacing = false
   #running: Promise<void> = Promise.resolve()
 
@@ -100,6 +104,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   async detach(name: string): Promise<void> {
     this.#endpoints.delete(name)
     await this.#command({ type: 'detach', name })
+    this.#abandonPorts(port => port.endpoint === name)
   }
 
   /** Resolves when done. While the thread is being replaced it resolves at once: the next one starts from newer state. */
@@ -114,8 +119,11 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       this.#fdb = new SharedArrayBuffer(Fdb.bytesFor(settings.fdb.maxEntries))
     }
     this.#settings = settings
+    // A thread that is just starting was made from the settings before.
+    await this.#running
+    if (this.#worker === null) return this.#running
     this.#replacing = true
-    await this.#worker?.terminate()
+    await this.#worker.terminate()
     await this.#running
   }
 
@@ -134,12 +142,16 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   async stop(): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
+    this.#stopWaiting.abort()
+    // A thread that is just starting takes no command yet, and must not be left with descriptors that are closed.
+    await this.#running.catch(() => {})
     const worker = this.#worker
     if (worker !== null) {
       const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
       await this.#command({ type: 'stop' }).catch(() => worker.terminate())
       await exited
     }
+    this.#abandonPorts(() => true)
     this.#waker.close()
   }
 
@@ -201,8 +213,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     if (this.#stopping) return
     if (this.#replacing) this.#replacing = false
     else this.#countDeath()
-    const delay = RESTART_DELAYS_MS[Math.min(this.#deaths, RESTART_DELAYS_MS.length - 1)]
-    this.#running = new Promise(resolve => setTimeout(resolve, delay)).then(() => this.#respawn())
+    const waitMs = RESTART_DELAYS_MS[Math.min(this.#deaths, RESTART_DELAYS_MS.length - 1)]
+    this.#running = delay(waitMs, undefined, { signal: this.#stopWaiting.signal })
+      .catch(() => {})
+      .then(() => this.#respawn())
   }
 
   async #respawn(): Promise<void> {
@@ -213,6 +227,14 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     } catch (error) {
       // #exited has arranged for the next attempt.
       this.#log.error({ err: String(error) }, 'the data plane could not be restarted')
+    }
+  }
+
+  /** Ports whose thread died before it could close them. */
+  #abandonPorts(isAbandoned: (port: PortRecord) => boolean): void {
+    for (const port of [...this.ports.values()].filter(isAbandoned)) {
+      closeAll(port.descriptors ?? [])
+      this.#receive({ type: 'port-removed', index: port.index, id: port.id, at: this.#clock() })
     }
   }
 
@@ -245,6 +267,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
             up: event.type === 'port-up',
             peer: event.peer,
             restore: event.restore,
+            descriptors: event.descriptors ?? [],
             since: Date.now(),
           })
         }

@@ -95,6 +95,8 @@ export class DescriptorTable {
 
   #update(descriptor: Descriptor): void {
     const { fd, token, reading, paused, waiting } = descriptor
+    // Let go while it was paused; its token may be another's by now.
+    if (this.#byToken[token] !== descriptor) return
     const interest = (reading && !paused ? READABLE : 0) | (waiting.length > 0 ? WRITABLE : 0)
     if (interest !== descriptor.interest) this.#poller.watch(fd, token, interest)
     descriptor.interest = interest

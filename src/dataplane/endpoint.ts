@@ -9,7 +9,7 @@
  * - Nothing here ever blocks. No call throws because of what a peer does.
  * - A frame belongs to the pool. `transmit` may read it until it returns, and must not keep it.
  * - Descriptors belong to the main thread, which hands them to the next data plane should this one die. An endpoint that
- *   opens one reports it (`EndpointPort.restore`), and closes it when its port is closed.
+ *   opens one reports it (`PortUpdate.descriptors`), and closes it when its port is closed.
  */
 import type { Os } from '../os/os.js'
 import type { FramePool } from './frame-pool.js'
@@ -106,4 +106,6 @@ export interface PortUpdate {
   peer: string | null
   /** What the endpoint needs to take the port over after a restart of the data plane. Structured-cloneable. */
   restore: unknown
+  /** What the endpoint opened for this port; closed by the main thread if the data plane dies and the port is not restored. */
+  descriptors?: readonly number[]
 }

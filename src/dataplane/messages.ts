@@ -2,7 +2,7 @@
  * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
  * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
-import type { EgressPolicy } from './endpoint.js'
+import type { EgressPolicy, PortUpdate } from './endpoint.js'
 import type { SharedMemoryShape } from './shared-memory.js'
 
 /** Everything a data plane is made from; the next one is made from the same. */
@@ -67,7 +67,7 @@ export type Event =
   | { type: 'started'; descriptors: readonly number[] }
   | { type: 'reply'; id: number; error: string | null }
   | { type: 'port-added'; index: number; id: number; name: string; transport: string; kind: string; at: number }
-  | { type: 'port-up' | 'port-down'; index: number; id: number; peer: string | null; restore: unknown; at: number }
+  | ({ type: 'port-up' | 'port-down'; index: number; id: number; at: number } & PortUpdate)
   | { type: 'port-removed'; index: number; id: number; at: number }
   | { type: 'mac-learned'; mac: string; port: number; at: number }
   | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }

@@ -7,8 +7,9 @@ import { MessageVector } from '../os/message-vector.js'
 import type { FramePool } from './frame-pool.js'
 
 /**
- * Frames for each call. Measured with 64-byte frames through two connected sockets: 16 gives 93 % of the throughput of 64,
- * 128 nothing more; and a port that is flooded delays its neighbours by one batch, so no larger than needed.
+ * Frames for each call. Measured with 64-byte frames from one VM to another on one path, microseconds of CPU for a frame,
+ * median of four: 8: 2.7, 16: 2.5, 32: 2.4, 64: 2.3, 128: 2.3. A port that is flooded delays its neighbours by one batch, so
+ * it is no larger than that.
  */
 export const BATCH = 64
 

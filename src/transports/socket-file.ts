@@ -105,8 +105,7 @@ function place(layout: Layout, options: SocketFileOptions): BoundSocket {
 function checkDirectory(directory: string): void {
   let stats: Stats
   try {
-    stats = lstatSync(directory)
-    if (stats.isSymbolicLink()) stats = lstatSync(join(directory, '.'))
+    stats = statSync(directory)
   } catch {
     throw new OperatorError(`the directory "${directory}" does not exist`)
   }

@@ -1,7 +1,5 @@
-/** Random content that can be had again: TAPSWITCH_SEED repeats a run whose seed was printed. */
-const { TAPSWITCH_SEED } = process.env
-
-export const randomSeed = Number.parseInt(TAPSWITCH_SEED ?? '', 10) || Date.now() % 2 ** 31
+/** Random content that can be had again, from a seed. */
+export { seed as randomSeed } from './seed.js'
 
 /** mulberry32. Numbers from 0 up to, not including, 1. */
 export class Random {

@@ -75,6 +75,7 @@ export class ManyPeersEndpoint implements Endpoint {
       const peer = new Peer(restore.address)
       peer.ownFd = restore.ownFd
       peer.generation = restore.generation
+      peer.listeningFd = this.#fdOf(restore.generation)
       peer.up = port.up
       peer.port = port.index
       this.#host.restorePort(this, this.#describe(port.name), port.index)
@@ -92,6 +93,7 @@ export class ManyPeersEndpoint implements Endpoint {
       const nameLength = vector.nameLength(i)
       let peer = this.#table.find(names, i * (SOCKADDR_UN_STORAGE >> 2), nameLength)
       if (peer === null || !peer.up) peer = this.#join(peer, fd, vector.name(i))
+      else if (peer.listeningFd !== fd && peer.ownFd < 0) this.#follow(peer, fd)
       const length = vector.length(i)
       batch.length[i] = length
       batch.port[i] =
@@ -104,8 +106,7 @@ export class ManyPeersEndpoint implements Endpoint {
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const peer = this.#peerOf[port] as Peer
     if (peer.ownFd >= 0) return this.#sender.send(peer.ownFd, offsets, lengths, first, count)
-    const fd = this.#fdOf(peer.generation)
-    return this.#sender.sendTo(fd, peer.memory, peer.address.length, offsets, lengths, first, count)
+    return this.#sender.sendTo(peer.listeningFd, peer.memory, peer.address.length, offsets, lengths, first, count)
   }
 
   fault(port: number, errno: number): Fault {
@@ -129,7 +130,7 @@ export class ManyPeersEndpoint implements Endpoint {
     const peer = this.#peerOf[port] as Peer
     // By address, the kernel refuses for want of send buffer only (no queue limit towards a socket that is connected to us),
     // and that it reports truthfully.
-    return peer.ownFd >= 0 ? peer.ownFd : this.#fdOf(peer.generation)
+    return peer.ownFd >= 0 ? peer.ownFd : peer.listeningFd
   }
 
   tick(now: number): void {
@@ -175,7 +176,8 @@ export class ManyPeersEndpoint implements Endpoint {
     const label = decodeUnixAddress(os.layout, address)
     if (label === undefined) return this.#refuse('unbound')
     const peer = known ?? new Peer(address)
-    peer.generation = this.#listening.find(socket => socket.fd === fd)?.generation ?? 0
+    peer.generation = this.#generationOf(fd)
+    peer.listeningFd = fd
     const way = peer.reach(os, this.#options.sendBufferBytes)
     // It sent and ended before we came to read.
     if (way === 'gone') return this.#refuse('peer-gone')
@@ -185,8 +187,21 @@ export class ManyPeersEndpoint implements Endpoint {
     }
     if (way === 'shared') this.#handOver(peer.generation)
     peer.up = true
-    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer) })
+    const descriptors = peer.ownFd >= 0 ? [peer.ownFd] : []
+    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors })
     return peer
+  }
+
+  /** A client that was started again before anybody noticed hears the socket it connected to now, and no other. */
+  #follow(peer: Peer, fd: number): void {
+    const generation = this.#generationOf(fd)
+    // What its predecessor left behind in an older socket says nothing.
+    if (generation < peer.generation) return
+    peer.generation = generation
+    peer.listeningFd = fd
+    this.#handOver(generation)
+    const label = decodeUnixAddress(this.#host.os.layout, peer.address) as string
+    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors: [] })
   }
 
   #makePort(peer: Peer): boolean {
@@ -272,6 +287,10 @@ export class ManyPeersEndpoint implements Endpoint {
     for (let b = 0; b < VFKIT_HANDSHAKE.length; b++) if (bytes[batch.offset[i] + b] !== VFKIT_HANDSHAKE[b]) return false
     this.#host.countDrop(this.#spec.index, 'handshake')
     return true
+  }
+
+  #generationOf(fd: number): number {
+    return this.#listening.find(socket => socket.fd === fd)?.generation ?? 0
   }
 
   #fdOf(generation: number): number {

@@ -22,6 +22,8 @@ export class Peer {
   /** Connected to the peer; -1 when it is served through the socket of `generation`. */
   ownFd = -1
   generation = 0
+  /** The listening socket it last spoke to: the one of `generation`. */
+  listeningFd = -1
   /** When it went down; the oldest makes place for a new one. */
   downSince = 0
 

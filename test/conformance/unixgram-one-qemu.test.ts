@@ -1,0 +1,4 @@
+import { transportConformance } from './transport-suite.js'
+import { unixgramHarness } from './unixgram-rig.js'
+
+transportConformance('unixgram, one, peers as QEMU', unixgramHarness('one', 'qemu'))

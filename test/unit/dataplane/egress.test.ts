@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { Egress } from '#src/dataplane/egress.js'
+import { Fault } from '#src/dataplane/endpoint.js'
+import { WRITABLE } from '#src/os/poller.js'
+import { FakeEndpoint, fakeParts } from '../../support/fake-dataplane.js'
+
+const EAGAIN = 11
+const ECONNREFUSED = 111
+const EMSGSIZE = 90
+const PORT = 2
+const FD = 77
+
+describe('Egress', () => {
+  let parts: ReturnType<typeof fakeParts>
+  let endpoint: FakeEndpoint
+  let egress: Egress
+  const maxFrameSize = new Int32Array(8).fill(1518)
+
+  beforeEach(() => {
+    parts = fakeParts()
+    endpoint = new FakeEndpoint()
+    endpoint.faults = { [EAGAIN]: Fault.wait, [ECONNREFUSED]: Fault.gone, [EMSGSIZE]: Fault.skip }
+    egress = new Egress(parts.maxPorts, parts.pool, parts.counters, parts.descriptors)
+    egress.addPort(PORT, endpoint, 16)
+  })
+
+  /** A batch of frames whose lengths are given, all for these ports; as the engine does it. */
+  const deliver = (lengths: number[], ports = [PORT], now = 0) => {
+    for (const [i, length] of lengths.entries()) {
+      parts.batch.length[i] = length
+      for (const port of ports) egress.stage(port, parts.batch, i, maxFrameSize)
+    }
+    egress.flush(now)
+    parts.batch.recycle(lengths.length)
+  }
+  const counters = (port = PORT) => parts.counters.readPort(port)
+  const lengthsSent = (port = PORT) => endpoint.sent.filter(([to]) => to === port).map(([, , length]) => length)
+
+  it('sends what was staged in one call for each port, in order, and counts it', () => {
+    egress.addPort(3, endpoint, 16)
+    deliver([60, 61, 62], [PORT, 3])
+    assert.equal(endpoint.calls, 2)
+    assert.deepEqual(
+      [lengthsSent(PORT), lengthsSent(3)],
+      [
+        [60, 61, 62],
+        [60, 61, 62],
+      ],
+    )
+    assert.deepEqual([counters().transmitFrames, counters().transmitBytes, counters(3).transmitFrames], [3, 183, 3])
+    assert.equal(egress.waiting(PORT), 0)
+  })
+
+  it('refuses what is longer than the port allows and sends the rest', () => {
+    maxFrameSize[PORT] = 100
+    deliver([60, 101, 100])
+    maxFrameSize[PORT] = 1518
+    assert.deepEqual(lengthsSent(), [60, 100])
+    assert.equal(counters().transmitDrops.oversize, 1)
+  })
+
+  it('queues what was not taken, lets nothing overtake it, and goes on when the descriptor is writable', () => {
+    endpoint.egressDescriptors.set(PORT, FD)
+    endpoint.answers = [2]
+    deliver([60, 61, 62, 63])
+    assert.deepEqual(lengthsSent(), [60, 61])
+    deliver([64])
+    const before = endpoint.calls
+    deliver([65])
+    assert.equal(endpoint.calls, before, 'a blocked port is not asked')
+    assert.equal(parts.poller.interest.get(FD), WRITABLE)
+    assert.deepEqual([egress.waiting(PORT), counters().queueFrames, counters().queueHighWater], [4, 4, 4])
+
+    egress.resume(PORT, 5)
+    assert.deepEqual(lengthsSent(), [60, 61, 62, 63, 64, 65])
+    assert.deepEqual([counters().queueFrames, counters().queueHighWater], [0, 4])
+    assert.equal(parts.poller.interest.has(FD), false)
+    assert.equal(egress.lastProgress(PORT), 5)
+    assert.deepEqual(egress.retry, [])
+  })
+
+  it('tries by the clock a port whose descriptor tells nothing, and stops when its queue is empty', () => {
+    endpoint.answers = [-EAGAIN]
+    deliver([60, 61])
+    assert.deepEqual(egress.retry, [PORT])
+    endpoint.answers = [-EAGAIN]
+    egress.resume(PORT, 1)
+    assert.deepEqual(egress.retry, [PORT])
+    endpoint.answers = [1]
+    egress.resume(PORT, 2)
+    assert.deepEqual([lengthsSent(), egress.retry], [[60], [PORT]])
+    egress.resume(PORT, 3)
+    assert.deepEqual([lengthsSent(), egress.retry], [[60, 61], []])
+  })
+
+  it('keeps the order when its ring wraps around', () => {
+    endpoint.answers = [-EAGAIN]
+    deliver(Array.from({ length: 10 }, (_, i) => 100 + i))
+    endpoint.answers = [8]
+    egress.resume(PORT, 1)
+    deliver(Array.from({ length: 12 }, (_, i) => 110 + i))
+    assert.equal(egress.waiting(PORT), 14)
+    for (let i = 0; i < 4 && egress.waiting(PORT) > 0; i++) egress.resume(PORT, 2)
+    assert.deepEqual(
+      lengthsSent(),
+      Array.from({ length: 22 }, (_, i) => 100 + i),
+    )
+  })
+
+  it('drops what a full queue does not take, counts it, and keeps no slot of it', () => {
+    endpoint.answers = [-EAGAIN]
+    const free = parts.pool.free
+    deliver(Array.from({ length: 20 }, (_, i) => 100 + i))
+    assert.deepEqual([egress.waiting(PORT), counters().transmitDrops['queue-full']], [16, 4])
+    assert.equal(free - parts.pool.free, 16)
+    egress.resume(PORT, 1)
+    assert.deepEqual(
+      lengthsSent(),
+      Array.from({ length: 16 }, (_, i) => 100 + i),
+    )
+    assert.equal(parts.pool.free, free)
+  })
+
+  it('leaves out a frame that cannot be sent, counts it as an error, and sends the next', () => {
+    endpoint.answers = [-EMSGSIZE]
+    deliver([60, 61])
+    assert.deepEqual(lengthsSent(), [61])
+    assert.equal(counters().transmitDrops.error, 1)
+  })
+
+  it('asks no more than eight times in a row when every answer is an error, then waits', () => {
+    endpoint.faults = { 1: Fault.retry }
+    endpoint.answers = new Array(100).fill(-1)
+    deliver([60])
+    assert.equal(endpoint.calls, 8)
+    assert.deepEqual([egress.waiting(PORT), egress.retry], [1, [PORT]])
+  })
+
+  it('skips no more than eight frames in a row, then waits with the rest', () => {
+    endpoint.answers = new Array(8).fill(-EMSGSIZE)
+    deliver(Array.from({ length: 12 }, (_, i) => 100 + i))
+    assert.deepEqual([counters().transmitDrops.error, egress.waiting(PORT)], [8, 4])
+    egress.resume(PORT, 1)
+    assert.deepEqual(lengthsSent(), [108, 109, 110, 111])
+  })
+
+  it('takes a port down when nobody is there, once, and counts the whole run', () => {
+    endpoint.onGone = port => egress.drain(port)
+    endpoint.answers = [-ECONNREFUSED]
+    deliver([60, 61, 62])
+    assert.deepEqual(endpoint.goneports, [PORT])
+    assert.equal(counters().transmitDrops['peer-gone'], 3)
+  })
+
+  it('drops the queue, too, when the peer is found gone while resuming, and frees every slot once', () => {
+    endpoint.onGone = port => egress.drain(port)
+    const free = parts.pool.free
+    endpoint.answers = [-EAGAIN]
+    deliver([60, 61, 62, 63, 64])
+    endpoint.answers = [2, -ECONNREFUSED]
+    egress.resume(PORT, 1)
+    egress.resume(PORT, 2)
+    assert.deepEqual(endpoint.goneports, [PORT])
+    assert.deepEqual(lengthsSent(), [60, 61])
+    assert.deepEqual([counters().transmitDrops['peer-gone'], egress.waiting(PORT), egress.retry], [3, 0, []])
+    assert.equal(parts.pool.free, free)
+  })
+
+  it('does not let one blocked port hold up another on the same batch', () => {
+    egress.addPort(3, endpoint, 16)
+    endpoint.answers = [-EAGAIN]
+    deliver([60, 61], [PORT, 3])
+    assert.deepEqual([lengthsSent(PORT), lengthsSent(3)], [[], [60, 61]])
+    deliver([62], [3])
+    assert.deepEqual(lengthsSent(3), [60, 61, 62])
+  })
+
+  it('keeps what waits when the queue gets another limit, up to that limit', () => {
+    const free = parts.pool.free
+    endpoint.answers = [-EAGAIN]
+    deliver([60, 61, 62, 63])
+    egress.setQueueLimit(PORT, 3)
+    assert.deepEqual([egress.waiting(PORT), egress.queueLimit(PORT), counters().transmitDrops['queue-full']], [3, 3, 1])
+    egress.setQueueLimit(PORT, 100)
+    egress.resume(PORT, 1)
+    assert.deepEqual(lengthsSent(), [60, 61, 62])
+    assert.equal(parts.pool.free, free)
+  })
+
+  it('forgets a port that is removed while frames wait for it', () => {
+    const free = parts.pool.free
+    endpoint.egressDescriptors.set(PORT, FD)
+    endpoint.answers = [-EAGAIN]
+    deliver([60, 61])
+    egress.removePort(PORT)
+    assert.deepEqual([egress.waiting(PORT), parts.pool.free, parts.poller.interest.size], [0, free, 0])
+    assert.equal(counters().transmitDrops['peer-gone'], 2)
+    egress.resume(PORT, 1)
+    assert.deepEqual(lengthsSent(), [])
+  })
+})

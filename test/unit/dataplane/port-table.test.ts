@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { Egress } from '#src/dataplane/egress.js'
+import { type EgressPolicy, type EndpointPort, Fault } from '#src/dataplane/endpoint.js'
+import type { Event } from '#src/dataplane/messages.js'
+import { PortTable } from '#src/dataplane/port-table.js'
+import { PortField, SwitchField } from '#src/dataplane/shared-memory.js'
+import { Switch } from '#src/switch/switch.js'
+import { FakeEndpoint, fakeParts } from '../../support/fake-dataplane.js'
+import { ALICE, BOB, frame, macOf } from '../../support/frames.js'
+
+const MAX_PORTS = 3
+const up = { peer: '/vm', restore: null }
+
+describe('PortTable', () => {
+  let parts: ReturnType<typeof fakeParts>
+  let core: Switch
+  let egress: Egress
+  let events: Event[]
+  let table: PortTable
+  const endpoint = new FakeEndpoint()
+  const policy: EgressPolicy = { maxFrameSize: 0, maxEntries: 0, isolated: false, queueFrames: 16 }
+  const describePort = (name: string, staticAddresses: number[] = []): EndpointPort => ({
+    name,
+    transport: 'vms',
+    kind: 'memory',
+    policy,
+    staticAddresses,
+  })
+  const types = () => events.map(({ type }) => type)
+  const cell = (index: number, field: number) => parts.counters.cells[parts.counters.portRow(index) + field]
+
+  beforeEach(() => {
+    parts = fakeParts({ maxPorts: MAX_PORTS })
+    parts.counters.cells[SwitchField.nextPortId] = 1
+    core = new Switch({
+      maxPorts: MAX_PORTS,
+      maxEntries: 16,
+      maxFrameSize: 1518,
+      ageingMs: 1000,
+      maxEntriesPerPort: 16,
+      hashSeed: 1,
+    })
+    egress = new Egress(MAX_PORTS, parts.pool, parts.counters, parts.descriptors)
+    events = []
+    table = new PortTable({
+      core,
+      egress,
+      counters: parts.counters,
+      maxPorts: MAX_PORTS,
+      clock: () => 42,
+      emit: event => events.push(event),
+    })
+  })
+
+  it('makes ports that are down, until there is no place', () => {
+    assert.deepEqual(
+      ['a', 'b', 'c', 'd'].map(name => table.add(endpoint, describePort(name))),
+      [0, 1, 2, -1],
+    )
+    assert.deepEqual(types(), ['port-added', 'port-added', 'port-added'])
+    assert.equal(table.isUp(0), false)
+    assert.equal(core.floodTargets(0).length, 0)
+  })
+
+  it('uses an index again, with counters from zero, but never an id', () => {
+    table.add(endpoint, describePort('a'))
+    parts.counters.cells[parts.counters.portRow(0) + PortField.receiveFrames] = 9
+    table.remove(0)
+    assert.equal(table.add(endpoint, describePort('b')), 0)
+    assert.deepEqual(
+      events.map(event => ('id' in event ? event.id : 0)),
+      [1, 1, 2],
+    )
+    assert.equal(cell(0, PortField.receiveFrames), 0)
+  })
+
+  it('forwards while up, and forgets what it learned when down; the id and the counters stay', () => {
+    const index = table.add(endpoint, describePort('a', [macOf(BOB)]))
+    table.up(index, up)
+    assert.deepEqual([...core.floodTargets(index)], [index])
+    core.forward(frame(BOB, ALICE), 0, 60, index, 0)
+    assert.deepEqual([core.fdb.entries, cell(index, PortField.up)], [2, 1])
+    parts.counters.cells[parts.counters.portRow(index) + PortField.receiveFrames] = 5
+    table.down(index, { peer: null, restore: 7 })
+    assert.deepEqual([core.fdb.entries, cell(index, PortField.up), cell(index, PortField.receiveFrames)], [0, 0, 5])
+    assert.deepEqual(events.at(-1), { type: 'port-down', index, id: 1, peer: null, restore: 7, at: 42 })
+    table.up(index, up)
+    assert.equal(core.fdb.entries, 1, 'its static address is back')
+  })
+
+  it('tells of a new peer on a port that is up, and enters it into the core once', () => {
+    const index = table.add(endpoint, describePort('a'))
+    table.up(index, up)
+    table.up(index, { peer: '/other', restore: null })
+    assert.deepEqual(types(), ['port-added', 'port-up', 'port-up'])
+  })
+
+  it('drops what waits for a port that goes down', () => {
+    const index = table.add(endpoint, describePort('a'))
+    table.up(index, up)
+    const free = parts.pool.free
+    endpoint.answers = [-11]
+    endpoint.faults = { 11: Fault.wait }
+    parts.batch.length[0] = 60
+    egress.stage(index, parts.batch, 0, core.maxFrameSize)
+    egress.flush(0)
+    parts.batch.recycle(1)
+    assert.equal(egress.waiting(index), 1)
+    table.down(index, { peer: null, restore: null })
+    assert.deepEqual([egress.waiting(index), parts.pool.free], [0, free])
+    assert.equal(parts.counters.readPort(index).transmitDrops['peer-gone'], 1)
+  })
+
+  it('takes a port over with its index, id and counters, and says nothing', () => {
+    parts.counters.cells[parts.counters.portRow(1) + PortField.receiveFrames] = 77
+    parts.counters.cells[parts.counters.portRow(1) + PortField.queueFrames] = 4
+    table.restore(endpoint, describePort('b'), 1, 31)
+    table.up(1, up, true)
+    assert.deepEqual([events, table.isUp(1)], [[], true])
+    assert.deepEqual([cell(1, PortField.receiveFrames), cell(1, PortField.queueFrames)], [77, 0])
+    table.down(1, { peer: null, restore: null })
+    assert.deepEqual(
+      events.map(event => ('id' in event ? event.id : 0)),
+      [31],
+    )
+    assert.throws(() => table.restore(endpoint, describePort('b'), 1, 31), /taken/)
+  })
+
+  it('takes a port that is up down before it removes it', () => {
+    const index = table.add(endpoint, describePort('a'))
+    table.up(index, up)
+    table.remove(index)
+    assert.deepEqual(types(), ['port-added', 'port-up', 'port-down', 'port-removed'])
+    assert.equal(core.floodTargets(index).length, 0)
+    assert.throws(() => table.up(index, up), /no port/)
+  })
+
+  it('gives a new policy to every port of an endpoint, up or down, and to no other', () => {
+    const other = new FakeEndpoint()
+    for (const [name, owner] of [
+      ['a', endpoint],
+      ['b', endpoint],
+      ['c', other],
+    ] as const)
+      table.add(owner, describePort(name))
+    table.up(0, up)
+    table.up(2, up)
+    table.setPolicy(endpoint, { ...policy, maxFrameSize: 500, queueFrames: 3 })
+    assert.deepEqual(
+      [0, 1, 2].map(index => egress.queueLimit(index)),
+      [3, 3, 16],
+    )
+    assert.deepEqual([...core.maxFrameSize], [500, 0, 1518])
+    table.up(1, up)
+    assert.equal(core.maxFrameSize[1], 500)
+  })
+
+  it('keeps the place of a port that is to be restored', () => {
+    table.reserve(0)
+    assert.equal(table.add(endpoint, describePort('new')), 1)
+    table.restore(endpoint, describePort('old'), 0, 31)
+    table.remove(0)
+    assert.equal(table.add(endpoint, describePort('next')), 0)
+  })
+
+  it('gives a policy that was changed to ports that come later, too', () => {
+    table.setPolicy(endpoint, { ...policy, queueFrames: 3 })
+    const index = table.add(endpoint, describePort('a'))
+    assert.equal(egress.queueLimit(index), 3)
+  })
+})

@@ -50,10 +50,11 @@ it('forwards millions of frames of all kinds without allocating for them', async
   })
   observer.observe({ entryTypes: ['gc'] })
   traffic(core, bytes, FRAMES, 2 ** 32 - 5000)
+  traffic(core, bytes, FRAMES, 2 ** 32 - 5000)
   // Collections are told with the next turns of the event loop.
   for (let turn = 0; turn < 3; turn++) await setImmediate()
   observer.disconnect()
   assert.ok(events > 10_000, `${events} events`)
-  // A heap number for each frame would be 48 MB, and three collections at least; the runtime itself may need one.
-  assert.ok(collections <= 1, `the garbage collector ran ${collections} times`)
+  // A heap number for each frame would be 96 MB, and six collections at least; the runtime itself may need one or two.
+  assert.ok(collections <= 2, `the garbage collector ran ${collections} times`)
 })

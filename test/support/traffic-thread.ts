@@ -1,12 +1,11 @@
 /**
  * A sender and a receiver in a thread of their own, so that their pace does not depend on what the test does meanwhile. They go
- * round in circles: a burst leaves one and has to arrive at the other before the next one leaves. One frame of each burst is
- * broadcast, so every port of the switch gets some of this traffic.
+ * round in circles: a burst leaves one and has to arrive at the other before the next one leaves.
  *
  * Takes a number of milliseconds, goes round for so long, and answers with what it saw.
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { ALICE, BOB, BROADCAST, frame } from './frames.js'
+import { ALICE, BOB, frame } from './frames.js'
 import { numbered, numberOf, sourceOf } from './numbered.js'
 import { RawPeer } from './raw-peer.js'
 
@@ -50,7 +49,7 @@ async function window(ms: number): Promise<TrafficWindow> {
 /** False when not all came in time. Throws when something comes out of order. */
 async function round(): Promise<boolean> {
   const first = number
-  const burst = Array.from({ length: BURST }, () => numbered(number % BURST === 0 ? BROADCAST : BOB, ALICE, number++))
+  const burst = Array.from({ length: BURST }, () => numbered(BOB, ALICE, number++))
   await sender.send(burst, 10_000)
   for (let expected = first; expected < number; ) {
     const got = await receiver.receive(LATE_MS).catch(() => undefined)

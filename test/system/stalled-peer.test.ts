@@ -22,13 +22,13 @@ import type { TrafficWindow } from '../support/traffic-thread.js'
 const DAVE = '02:00:00:00:00:0d'
 const ERIN = '02:00:00:00:00:0e'
 const leastPairs = 50
-const mostPairs = 400
+const mostPairs = 200
 const windowMs = 20
 const queueFrames = 256
 const vms = { name: 'vms', type: 'unixgram', listen: 'vms.sock', port: { queueFrames } }
 const vm1 = { name: 'vm1', type: 'unixgram', listen: 'vm1.sock', peers: 'one', port: { queueFrames } }
 
-describe('a peer that stops reading', { timeout: 120_000 }, () => {
+describe('a peer that stops reading', { timeout: 180_000 }, () => {
   let lab: Lab
 
   beforeEach(async () => {

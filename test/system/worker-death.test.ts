@@ -57,9 +57,9 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
     await lab.close()
   })
 
-  function configure(): Parameters<typeof ControlPlane.start>[0] {
+  function configure(maxFrameSize = 1518): Parameters<typeof ControlPlane.start>[0] {
     const file = lab.path('switch.yaml')
-    const text = JSON.stringify({ runtimeDir: lab.folder, transports, http: false })
+    const text = JSON.stringify({ runtimeDir: lab.folder, switch: { maxFrameSize }, transports, http: false })
     return resolveConfig(parseConfig(text, file), {
       file,
       platform: process.platform,
@@ -213,6 +213,26 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
     assert.equal(threads[0]?.threadId, -1)
     assert.equal(control.view.info().dataplane.restarts, 0)
     assert.deepEqual(readdirSync(lab.folder), [])
+  })
+
+  it('does not keep larger frames from being allowed', async () => {
+    const [alice, bob] = (await plugInAll()) as [RawPeer, RawPeer]
+    const [thread] = threads as [Worker]
+    await thread.terminate()
+    await eventually(
+      () => threads.length,
+      count => count === 2,
+      'the next thread is made, with the old settings',
+    )
+    await control.reload(configure(9018))
+    await eventually(
+      () => control.view.ready(),
+      isReady => isReady,
+      'the switch is ready again',
+    )
+    await alice.send(frame(macs(1), macs(0), 9018))
+    assert.equal((await bob.receive()).length, 9018)
+    assert.equal(control.view.info().dataplane.restarts, 1, 'the second change of threads was wanted')
   })
 
   it('does not keep a transport from being removed', async () => {

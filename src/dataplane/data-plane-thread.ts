@@ -68,6 +68,7 @@ export class DataPlaneThread {
       listener: this.#listener(),
     })
     const poller = os.createPoller()
+    parts.emit({ type: 'opened', descriptors: poller.descriptors })
     this.#descriptors = new DescriptorTable(poller)
     const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors)
     const { emit } = parts
@@ -99,7 +100,7 @@ export class DataPlaneThread {
     for (const { ports } of init.endpoints) for (const { index } of ports) this.ports.reserve(index)
     for (const spec of init.endpoints) this.#attach(spec)
     this.core.flushAbsent()
-    emit({ type: 'started', descriptors: poller.descriptors })
+    emit({ type: 'started' })
   }
 
   #attach(spec: EndpointSpec): void {

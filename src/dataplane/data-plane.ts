@@ -246,8 +246,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
 
   #receive(event: Event): void {
     switch (event.type) {
-      case 'started':
+      case 'opened':
         this.#privateDescriptors = event.descriptors
+        return
+      case 'started':
         return
       case 'reply':
         this.#settle(event.id, event.error)

@@ -64,7 +64,9 @@ export interface Request {
 }
 
 export type Event =
-  | { type: 'started'; descriptors: readonly number[] }
+  /** First of all: what the thread opened for itself, to be closed by the main thread should it die. */
+  | { type: 'opened'; descriptors: readonly number[] }
+  | { type: 'started' }
   | { type: 'reply'; id: number; error: string | null }
   | { type: 'port-added'; index: number; id: number; name: string; transport: string; kind: string; at: number }
   | ({ type: 'port-up' | 'port-down'; index: number; id: number; at: number } & PortUpdate)

@@ -116,7 +116,7 @@ export class MemoryRig implements Rig {
 
   #note(event: Event): void {
     this.events.push(event)
-    if (event.type === 'started') this.#descriptors = event.descriptors
+    if (event.type === 'opened') this.#descriptors = event.descriptors
     if (event.type === 'port-added') {
       const { index, id, name, transport, kind } = event
       const port = { index, id, name, kind, endpoint: transport, up: false, peer: null, restore: null, since: 0 }

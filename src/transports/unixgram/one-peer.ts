@@ -76,18 +76,19 @@ export class OnePeerEndpoint implements Endpoint {
   }
 
   receive(fd: number, batch: ReceiveBatch): number {
-    const { vector } = batch
+    // Connected, and nothing of strangers is left: it can only be our peer's, and the kernel need not say so.
+    const settled = this.#drained && this.#serving?.socket.fd === fd
+    const vector = settled ? batch.nameless : batch.vector
     const count = this.#host.os.receiveMessages(fd, vector, batch.length.length)
     if (count <= 0) return 0
-    const settled = this.#drained && this.#serving?.socket.fd === fd
     for (let i = 0; i < count; i++) {
-      batch.length[i] = vector.length(i)
+      const length = vector.length(i)
+      batch.length[i] = length
       const ours = settled || this.#accept(fd, vector.name(i))
-      batch.port[i] =
-        !ours || (batch.length[i] === VFKIT_HANDSHAKE.length && this.#isHandshake(batch, i)) ? -1 : this.#port
+      batch.port[i] = !ours || (length === VFKIT_HANDSHAKE.length && this.#isHandshake(batch, i)) ? -1 : this.#port
     }
-    if (count < batch.length.length) this.#drained = true
-    vector.resetNames(count)
+    if (count < batch.length.length && this.#serving?.socket.fd === fd) this.#drained = true
+    if (!settled) vector.resetNames(count)
     return count
   }
 

@@ -51,7 +51,7 @@ describe('EventLog', () => {
     const quiet: Event[] = [
       { type: 'port-added', index: 3, id: 1, name: 'x', transport: 'vms', kind: 'unixgram', at: 1 },
       { type: 'port-removed', index: 3, id: 1, at: 1 },
-      { type: 'started', descriptors: [] },
+      { type: 'started' },
     ]
     for (const event of quiet) events.write(event)
     assert.deepEqual(written(), [])

@@ -19,12 +19,12 @@ import type { Descriptor, DescriptorTable } from './descriptor-table.js'
 import type { Egress } from './egress.js'
 import { PortField, type SharedCounters } from './shared-memory.js'
 
-const HIGH = 128
-const LOW = 32
-const SOLE_MS = 5
-const PATIENCE_MS = 50
-const DISTRUST_MS = 50
-const MAX_DISTRUST_MS = 2000
+export const HIGH = 128
+export const LOW = 32
+export const SOLE_MS = 5
+export const PATIENCE_MS = 50
+export const DISTRUST_MS = 50
+export const MAX_DISTRUST_MS = 2000
 
 const NONE = -1
 const SEVERAL = -2

@@ -21,12 +21,12 @@ import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress, SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { DatagramSender } from './datagram-sender.js'
 import {
+  isHandshake,
   type ManyPeersOptions,
   type PeerRestore,
   UNIXGRAM,
   type UnixgramDowncall,
   type UnixgramUpcall,
-  VFKIT_HANDSHAKE,
 } from './options.js'
 import { Peer } from './peer.js'
 import { PeerTable } from './peer-table.js'
@@ -96,8 +96,7 @@ export class ManyPeersEndpoint implements Endpoint {
       else if (peer.listeningFd !== fd && peer.ownFd < 0) this.#follow(peer, fd)
       const length = vector.length(i)
       batch.length[i] = length
-      batch.port[i] =
-        peer === null || (length === VFKIT_HANDSHAKE.length && this.#isHandshake(batch, i)) ? -1 : peer.port
+      batch.port[i] = peer === null || this.#swallow(batch, i) ? -1 : peer.port
     }
     vector.resetNames(count)
     return count
@@ -282,9 +281,8 @@ export class ManyPeersEndpoint implements Endpoint {
     return null
   }
 
-  #isHandshake(batch: ReceiveBatch, i: number): boolean {
-    const { bytes } = this.#host.pool
-    for (let b = 0; b < VFKIT_HANDSHAKE.length; b++) if (bytes[batch.offset[i] + b] !== VFKIT_HANDSHAKE[b]) return false
+  #swallow(batch: ReceiveBatch, i: number): boolean {
+    if (!isHandshake(this.#host.pool.bytes, batch.offset[i], batch.length[i])) return false
     this.#host.countDrop(this.#spec.index, 'handshake')
     return true
   }

@@ -19,13 +19,13 @@ import * as unix from '../../os/unix-socket.js'
 import { fileIdentity } from '../socket-file.js'
 import { DatagramSender } from './datagram-sender.js'
 import {
+  isHandshake,
   type OnePeerOptions,
   type PeerRestore,
   UNIXGRAM,
   type UnixgramDowncall,
   type UnixgramSocket,
   type UnixgramUpcall,
-  VFKIT_HANDSHAKE,
 } from './options.js'
 import { type SendFault, sendFaults } from './send-fault.js'
 
@@ -85,7 +85,7 @@ export class OnePeerEndpoint implements Endpoint {
       const length = vector.length(i)
       batch.length[i] = length
       const ours = settled || this.#accept(fd, vector.name(i))
-      batch.port[i] = !ours || (length === VFKIT_HANDSHAKE.length && this.#isHandshake(batch, i)) ? -1 : this.#port
+      batch.port[i] = !ours || this.#swallow(batch, i) ? -1 : this.#port
     }
     if (count < batch.length.length && this.#serving?.socket.fd === fd) this.#drained = true
     if (!settled) vector.resetNames(count)
@@ -257,9 +257,8 @@ export class OnePeerEndpoint implements Endpoint {
     return false
   }
 
-  #isHandshake(batch: ReceiveBatch, i: number): boolean {
-    const { bytes } = this.#host.pool
-    for (let b = 0; b < VFKIT_HANDSHAKE.length; b++) if (bytes[batch.offset[i] + b] !== VFKIT_HANDSHAKE[b]) return false
+  #swallow(batch: ReceiveBatch, i: number): boolean {
+    if (!isHandshake(this.#host.pool.bytes, batch.offset[i], batch.length[i])) return false
     this.#host.countDrop(this.#spec.index, 'handshake')
     return true
   }

@@ -56,3 +56,10 @@ export type UnixgramDowncall = { type: 'socket'; socket: UnixgramSocket } | { ty
 
 /** Sent by vfkit and libkrun right after connecting, long before the first frame. Not a frame; answered by nothing. */
 export const VFKIT_HANDSHAKE = Uint8Array.of(0x56, 0x46, 0x4b, 0x54)
+
+/** Whether the datagram of `length` bytes at `offset` is that handshake. */
+export function isHandshake(bytes: Uint8Array, offset: number, length: number): boolean {
+  if (length !== VFKIT_HANDSHAKE.length) return false
+  for (let i = 0; i < length; i++) if (bytes[offset + i] !== VFKIT_HANDSHAKE[i]) return false
+  return true
+}

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
-import { BackPressure } from '#src/dataplane/back-pressure.js'
+import {
+  BackPressure,
+  DISTRUST_MS,
+  HIGH,
+  LOW,
+  MAX_DISTRUST_MS,
+  PATIENCE_MS,
+  SOLE_MS,
+} from '#src/dataplane/back-pressure.js'
 import type { Descriptor } from '#src/dataplane/descriptor-table.js'
 import { Egress } from '#src/dataplane/egress.js'
 import { Fault } from '#src/dataplane/endpoint.js'
 import { FakeEndpoint, fakeParts } from '../../support/fake-dataplane.js'
-
-/** As in back-pressure.ts. */
-const HIGH = 128
-const LOW = 32
-const SOLE_MS = 5
-const PATIENCE_MS = 50
-const DISTRUST_MS = 50
-const MAX_DISTRUST_MS = 2000
 
 const EAGAIN = 11
 const FULL = 2

@@ -1,10 +1,6 @@
-/** What belongs to the package rather than to a run: its version and the files it comes with. */
-import { readFileSync } from 'node:fs'
+/** What comes with the package: its version, and the file that is used when none is named on the command line. */
 import { fileURLToPath } from 'node:url'
 
-const root = new URL('../../', import.meta.url)
+export { version } from '../version.js'
 
-export const version = (JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { version: string }).version
-
-/** Used when no file is named on the command line. */
-export const defaultConfigFile = fileURLToPath(new URL('config/default.yaml', root))
+export const defaultConfigFile = fileURLToPath(new URL('../../config/default.yaml', import.meta.url))

@@ -107,7 +107,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#abandonPorts(port => port.endpoint === name)
   }
 
-  /** Resolves when done. While the thread is being replaced it resolves at once: the next one starts from newer state. */
+  /** Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. */
   async command(command: Command): Promise<void> {
     await this.#command(command)
   }

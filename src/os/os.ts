@@ -8,7 +8,6 @@ import { Epoll } from './epoll.js'
 import { darwinLayout, type Layout, linuxLayout } from './layout.js'
 import * as libc from './libc.js'
 import type { MessageVector } from './message-vector.js'
-import { NativeMemory } from './native-memory.js'
 import { Poll } from './poll.js'
 import type { Poller } from './poller.js'
 import { EventfdWaker, PipeWaker, type Waker } from './waker.js'
@@ -110,5 +109,3 @@ export function createOs(): Os {
 export function closeAll(descriptors: Iterable<number>): void {
   for (const fd of descriptors) libc.closeDescriptor(fd)
 }
-
-export { NativeMemory }

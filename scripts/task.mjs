@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from './build.mjs'
+import { generate } from './generate.mjs'
 import { ensureInstalled, node24, root } from './install.mjs'
 import { runTests } from './test.mjs'
 
@@ -47,6 +48,13 @@ const tasks = {
     run: () => {
       runTool('@biomejs/biome/bin/biome', ['check', '.'])
       build(['src', 'test', 'bench'])
+    },
+  },
+  generate: {
+    help: 'write what is made from the code: the JSON schema and the table of options',
+    run: () => {
+      build(['src'])
+      generate()
     },
   },
   format: {

@@ -2,6 +2,12 @@
  * A configuration after loading: every default filled in, every path absolute, every name of a user or group a number. The
  * rest of the program reads these types and never the file.
  */
+import type { InterfaceConfig } from './interfaces.js'
+import type { TransportConfig } from './transports.js'
+
+export type { InterfaceConfig } from './interfaces.js'
+export type * from './transports/unixgram.js'
+export type { TransportConfig } from './transports.js'
 
 export interface Config {
   /** The file it came from; absolute. */
@@ -9,8 +15,8 @@ export interface Config {
   /** Absolute. Made 0700 when missing, and must be ours. */
   readonly runtimeDir: string
   readonly switch: SwitchConfig
-  /** The host's side. This version has no type of interface. */
-  readonly interfaces: readonly never[]
+  /** The host's side. */
+  readonly interfaces: readonly InterfaceConfig[]
   readonly transports: readonly TransportConfig[]
   /** `false`: no HTTP server. */
   readonly http: HttpConfig | false
@@ -44,38 +50,6 @@ export interface PortPolicyConfig {
     /** Addresses that always belong to this port; lower case, colons. */
     readonly static: readonly string[]
   }
-}
-
-export type TransportConfig = UnixgramConfig
-export type UnixgramConfig = UnixgramListenConfig | UnixgramConnectConfig
-
-interface UnixgramCommon {
-  readonly type: 'unixgram'
-  /** Also the name of the port, or the front part of the names of many. */
-  readonly name: string
-  readonly port: PortPolicyConfig
-  /** Mode of the socket file this switch makes, e.g. 0o600. */
-  readonly permissions: number
-  /** Numeric; null leaves what the process has. */
-  readonly owner: number | null
-  readonly group: number | null
-}
-
-export interface UnixgramListenConfig extends UnixgramCommon {
-  readonly role: 'listen'
-  /** Absolute path. */
-  readonly listen: string
-  readonly peers: 'many' | 'one'
-  /** 1 where `peers` is `one`. */
-  readonly maxPeers: number
-}
-
-export interface UnixgramConnectConfig extends UnixgramCommon {
-  readonly role: 'connect'
-  /** Absolute paths. */
-  readonly connect: { readonly local: string; readonly remote: string }
-  /** `vfkit`: the four bytes VFKT are sent first. */
-  readonly handshake: 'vfkit' | null
 }
 
 export interface HttpConfig {

@@ -10,5 +10,6 @@ export const bufferBytes = { min: 4 * mebibyte, max: 1024 * mebibyte, default: 6
 /** Default of `switch.fdb.maxEntriesPerPort`, unless the whole table is smaller. */
 export const defaultEntriesPerPort = 4096
 
-/** Each transport has a row of counters in memory that is laid out at the start. */
+/** Each transport and each interface has a row of counters in memory that is laid out at the start. */
 export const maxTransports = 256
+export const maxInterfaces = 64

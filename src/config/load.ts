@@ -10,8 +10,9 @@ import { ConfigError } from '../errors.js'
 import { accountNumber } from './accounts.js'
 import type { Config } from './config.js'
 import { issueMessage, problemsOf } from './messages.js'
-import { resolveConfig, runtimeDirOf, type Surroundings } from './resolve.js'
+import { resolveConfig, runtimeDirOf } from './resolve.js'
 import { type ConfigInput, configSchema } from './schema.js'
+import type { Surroundings } from './scope.js'
 
 export type * from './config.js'
 

@@ -1,4 +1,5 @@
-/** The policy that a transport gives to its ports. */
+/** The policy that a transport or an interface gives to its ports. */
+import type { z } from 'zod'
 import { flag, group, list, macAddress, wholeNumber } from './fields.js'
 import { maxFrameSize } from './limits.js'
 
@@ -32,3 +33,8 @@ export const portPolicyOfOne = group({
     .prefault({})
     .describe('Share of the FDB.'),
 })
+
+/** What both have; `static` only where there is one port. */
+export type PortPolicyInput = Omit<z.output<typeof portPolicyOfOne>, 'fdb'> & {
+  readonly fdb: { readonly maxEntries?: number | undefined; readonly static?: readonly string[] }
+}

@@ -5,24 +5,16 @@
  */
 import { join, normalize } from 'node:path'
 import { ConfigError, type Problem } from '../errors.js'
-import type { AccountKind } from './accounts.js'
-import type { Config, HttpConfig, PortPolicyConfig, SwitchConfig, TransportConfig } from './config.js'
+import type { AttachmentConfig } from './attachment.js'
+import type { Config, HttpConfig, InterfaceConfig, SwitchConfig, TransportConfig } from './config.js'
 import { isLoopback, parseHttpListen } from './http-listen.js'
+import { fixedInterfacePorts, resolveInterface } from './interfaces.js'
 import { defaultEntriesPerPort } from './limits.js'
 import { valueText } from './messages.js'
-import type { ConfigInput, TransportInput } from './schema.js'
+import type { ConfigInput } from './schema.js'
+import type { Scope, Surroundings } from './scope.js'
 import { SocketPaths } from './socket-paths.js'
-
-/** What the result depends on besides the file. */
-export interface Surroundings {
-  /** Absolute path of the file. */
-  readonly file: string
-  readonly platform: NodeJS.Platform
-  readonly env: NodeJS.ProcessEnv
-  /** Of who runs the switch. */
-  readonly uid: number
-  readonly accountNumber: (kind: AccountKind, name: string) => number | undefined
-}
+import { fixedTransportPorts, resolveTransport } from './transports.js'
 
 /** @throws ConfigError */
 export function resolveConfig(input: ConfigInput, around: Surroundings): Config {
@@ -31,23 +23,20 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   const paths = new SocketPaths(runtimeDir, around.platform, problems)
   const scope: Scope = { around, paths, problems, switch: resolveSwitch(input, problems) }
 
-  checkInterfaces(input, problems)
-  const transports = input.transports.map((transport, i) => resolveTransport(transport, `transports[${i}]`, scope))
-  checkNames(transports, problems)
-  checkStaticAddresses(transports, scope)
-  checkPortCount(transports, scope)
+  const interfaces = input.interfaces.map((entry, i) => resolveInterface(entry, `interfaces[${i}]`, scope))
+  const transports = input.transports.map((entry, i) => resolveTransport(entry, `transports[${i}]`, scope))
+  const placed: Placed = [
+    ...interfaces.map((config, i) => [`interfaces[${i}]`, config] as const),
+    ...transports.map((config, i) => [`transports[${i}]`, config] as const),
+  ]
+  checkNames(placed, problems)
+  checkStaticAddresses(placed, scope)
+  checkPortCount(interfaces, transports, scope)
   const http = resolveHttp(input, scope)
   paths.checkLoops()
 
   if (problems.length > 0) throw new ConfigError(problems)
-  return { file: around.file, runtimeDir, switch: scope.switch, interfaces: [], transports, http, log: input.log }
-}
-
-interface Scope {
-  readonly around: Surroundings
-  readonly paths: SocketPaths
-  readonly problems: Problem[]
-  readonly switch: SwitchConfig
+  return { file: around.file, runtimeDir, switch: scope.switch, interfaces, transports, http, log: input.log }
 }
 
 function resolveRuntimeDir(input: ConfigInput, { env, uid }: Surroundings): string {
@@ -72,109 +61,25 @@ function resolveSwitch(input: ConfigInput, problems: Problem[]): SwitchConfig {
   return { ...input.switch, fdb: { ...input.switch.fdb, maxEntriesPerPort } }
 }
 
-function checkInterfaces(input: ConfigInput, problems: Problem[]): void {
-  for (const [i, entry] of input.interfaces.entries()) {
-    const type = typeof entry === 'object' && entry !== null && 'type' in entry ? entry.type : undefined
-    const path = type === undefined ? `interfaces[${i}]` : `interfaces[${i}].type`
-    problems.push({
-      path,
-      message: `${valueText(type ?? entry)} is not a type of this version, which has none; remove it`,
-    })
-  }
-}
+/** Where each is configured, and what it became. */
+type Placed = readonly (readonly [path: string, config: AttachmentConfig])[]
 
-function resolveTransport(input: TransportInput, path: string, scope: Scope): TransportConfig {
-  const common = {
-    type: input.type,
-    name: input.name,
-    permissions: Number.parseInt(input.permissions, 8),
-    owner: accountNumber('user', input.owner, `${path}.owner`, scope),
-    group: accountNumber('group', input.group, `${path}.group`, scope),
-    port: resolvePort(input.port, `${path}.port`, scope),
-  }
-  if ('connect' in input) {
-    const local = scope.paths.own(input.connect.local, `${path}.connect.local`)
-    const remote = scope.paths.remote(input.connect.remote, `${path}.connect.remote`)
-    return { ...common, role: 'connect', connect: { local, remote }, handshake: input.handshake ?? null }
-  }
-  const listen = scope.paths.own(input.listen, `${path}.listen`)
-  return {
-    ...common,
-    role: 'listen',
-    listen,
-    peers: input.peers,
-    maxPeers: input.peers === 'many' ? input.maxPeers : 1,
-  }
-}
-
-function resolvePort(
-  input: TransportInput['port'],
-  path: string,
-  { switch: limits, problems }: Scope,
-): PortPolicyConfig {
-  const maxFrameSize = input.maxFrameSize ?? limits.maxFrameSize
-  if (maxFrameSize > limits.maxFrameSize) {
-    const message = `${maxFrameSize} is more than switch.maxFrameSize, which is ${limits.maxFrameSize}`
-    problems.push({ path: `${path}.maxFrameSize`, message })
-  }
-  const maxEntries = input.fdb.maxEntries ?? limits.fdb.maxEntriesPerPort
-  if (input.fdb.maxEntries !== undefined && maxEntries > limits.fdb.maxEntries) {
-    const message = `${maxEntries} is more than switch.fdb.maxEntries, which is ${limits.fdb.maxEntries}`
-    problems.push({ path: `${path}.fdb.maxEntries`, message })
-  }
-  const addresses = 'static' in input.fdb ? input.fdb.static.map(mac => mac.toLowerCase().replaceAll('-', ':')) : []
-  if (addresses.length > maxEntries) {
-    const message = `${addresses.length} addresses are more than the port may have, which is ${maxEntries}`
-    problems.push({ path: `${path}.fdb.static`, message })
-  }
-  for (const [i, mac] of addresses.entries()) {
-    if (isUnicast(mac)) continue
-    const message = `"${mac}" is not the address of one station: it is a group address or all zeros`
-    problems.push({ path: `${path}.fdb.static[${i}]`, message })
-  }
-  return {
-    maxFrameSize,
-    isolated: input.isolated,
-    queueFrames: input.queueFrames,
-    fdb: { maxEntries, static: addresses },
-  }
-}
-
-function isUnicast(mac: string): boolean {
-  return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00'
-}
-
-function accountNumber(
-  kind: AccountKind,
-  value: string | number | undefined,
-  path: string,
-  scope: Scope,
-): number | null {
-  if (value === undefined) return null
-  if (typeof value === 'number') return value
-  const number = /^\d+$/.test(value) ? Number(value) : scope.around.accountNumber(kind, value)
-  if (number === undefined) {
-    scope.problems.push({ path, message: `${valueText(value)} is not a ${kind} of this system` })
-    return null
-  }
-  return number
-}
-
-function checkNames(transports: readonly TransportConfig[], problems: Problem[]): void {
+/** One name space: a name is also the name of a port. */
+function checkNames(placed: Placed, problems: Problem[]): void {
   const taken = new Map<string, string>()
-  for (const [i, { name }] of transports.entries()) {
-    const path = `transports[${i}].name`
+  for (const [place, { name }] of placed) {
+    const path = `${place}.name`
     const first = taken.get(name)
     if (first === undefined) taken.set(name, path)
     else problems.push({ path, message: `"${name}" is taken by ${first}; names must differ` })
   }
 }
 
-function checkStaticAddresses(transports: readonly TransportConfig[], { switch: limits, problems }: Scope): void {
+function checkStaticAddresses(placed: Placed, { switch: limits, problems }: Scope): void {
   const taken = new Map<string, string>()
-  for (const [t, transport] of transports.entries()) {
-    for (const [i, mac] of transport.port.fdb.static.entries()) {
-      const path = `transports[${t}].port.fdb.static[${i}]`
+  for (const [place, { port }] of placed) {
+    for (const [i, mac] of port.fdb.static.entries()) {
+      const path = `${place}.port.fdb.static[${i}]`
       const first = taken.get(mac)
       if (first === undefined) taken.set(mac, path)
       else problems.push({ path, message: `"${mac}" is taken by ${first}; an address belongs to one port` })
@@ -186,11 +91,16 @@ function checkStaticAddresses(transports: readonly TransportConfig[], { switch: 
   }
 }
 
-/** Transports with many peers share what is left; a transport with one port needs that one. */
-function checkPortCount(transports: readonly TransportConfig[], { switch: limits, problems }: Scope): void {
-  const single = transports.filter(transport => transport.role === 'connect' || transport.peers === 'one').length
-  if (single > limits.maxPorts) {
-    const message = `${limits.maxPorts} is less than the ${single} ports of transports with one port each`
+/** Transports with many peers share what is left; one with a port of its own needs that one. */
+function checkPortCount(
+  interfaces: readonly InterfaceConfig[],
+  transports: readonly TransportConfig[],
+  { switch: limits, problems }: Scope,
+): void {
+  const counts = [...interfaces.map(fixedInterfacePorts), ...transports.map(fixedTransportPorts)]
+  const fixed = counts.reduce((sum, count) => sum + count, 0)
+  if (fixed > limits.maxPorts) {
+    const message = `${limits.maxPorts} is less than the ${fixed} ports that interfaces and transports have from the start`
     problems.push({ path: 'switch.maxPorts', message })
   }
 }

@@ -3,19 +3,19 @@
  * config/tapswitch.schema.json for editors, and the table in docs/configuration.md.
  *
  * A schema says what one option may be. What takes two options or this machine to decide (paths, accounts, a port's limit
- * above the switch's) is in resolve.ts. A transport is a member of a union chosen by `type`, and by its keys where a type has
+ * above the switch's) is in resolve.ts. A transport or interface is a member of a union chosen by `type`, and by its keys where a type has
  * more than one form; a further transport is one more file and one more member.
  */
 import { z } from 'zod'
 import { logLevels } from './config.js'
-import { allow, group, list, name, oneOf, shortList, text, wholeNumber } from './fields.js'
-import { bufferBytes, maxFrameSize, maxTransports } from './limits.js'
-import { unixgramConnect, unixgramListenMany, unixgramListenOne } from './unixgram-schema.js'
+import { allow, group, name, oneOf, shortList, text, wholeNumber } from './fields.js'
+import { interfaceForms } from './interfaces.js'
+import { bufferBytes, maxFrameSize, maxInterfaces, maxTransports } from './limits.js'
+import { transportForms } from './transports.js'
 
-const transport = allow(
-  'a transport: a mapping with name and type',
-  z.union([unixgramListenMany, unixgramListenOne, unixgramConnect]),
-)
+const transport = allow('a transport: a mapping with name and type', z.union(transportForms))
+
+const hostInterface = allow('an interface: a mapping with name and type', z.union(interfaceForms))
 
 const switchOptions = group({
   name: name().default('tapswitch').describe('Shown in the API and the log.'),
@@ -57,10 +57,7 @@ export const configSchema = group({
       'Directory of the sockets; made with mode 0700 when missing, and must belong to who runs the switch. Default: `$XDG_RUNTIME_DIR/tapswitch`, else `/tmp/tapswitch-<uid>`.',
     ),
   switch: switchOptions.prefault({}).describe('The switch itself.'),
-  interfaces: list(z.unknown())
-    .default([])
-    .describe("The host's side. This version has no type of interface: the list must be empty.")
-    .meta({ maxItems: 0 }),
+  interfaces: shortList(hostInterface, maxInterfaces).default([]).describe("The host's side; at most 64."),
   transports: shortList(transport, maxTransports).default([]).describe("The guests' side; at most 256."),
   http: allow('false or a mapping of options', z.union([http, z.literal(false)]))
     .prefault({})
@@ -73,7 +70,6 @@ export const configSchema = group({
 })
 
 export type ConfigInput = z.output<typeof configSchema>
-export type TransportInput = ConfigInput['transports'][number]
 
 /** JSON Schema (2020-12) of what a file may contain. */
 export function configJsonSchema(): z.core.JSONSchema.BaseSchema {

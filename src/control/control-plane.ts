@@ -2,21 +2,23 @@
  * The control plane: opens what the configuration names, hands it to the data plane, keeps what is known about it, and
  * changes it while it runs. It lives on the main thread and never touches a frame.
  */
-import type { Config, TransportConfig } from '../config/config.js'
-import { maxTransports } from '../config/limits.js'
+import type { Side } from '../config/change.js'
+import type { Config } from '../config/config.js'
+import { interfaceClaims, isInterface } from '../config/interfaces.js'
+import { transportClaims } from '../config/transports.js'
 import { DataPlane } from '../dataplane/data-plane.js'
-import type { DataPlaneSettings, Event } from '../dataplane/messages.js'
-import { OperatorError } from '../errors.js'
+import type { DataPlaneSettings } from '../dataplane/messages.js'
 import type { Logger } from '../log.js'
-import { createOs, type Os } from '../os/os.js'
-import type { Transport } from '../transports/transport.js'
-import { UnixgramTransport } from '../transports/unixgram/transport.js'
+import { createOs } from '../os/os.js'
+import { Attachments, maxAttachments } from './attachments.js'
 import { EventLog } from './event-log.js'
 import { LiveView } from './live-view.js'
+import type { AnyConfig } from './openers.js'
 import { ensureRuntimeDir } from './runtime-dir.js'
 import type { SwitchView } from './view.js'
 
 export interface ReloadReport {
+  /** Names of transports and interfaces. */
   added: string[]
   removed: string[]
   kept: string[]
@@ -25,26 +27,26 @@ export interface ReloadReport {
   needsRestart: string[]
 }
 
-/** What a reload does with each transport that is not simply kept. */
-interface Plan {
-  fresh: TransportConfig[]
-  updated: TransportConfig[]
-  reopened: TransportConfig[]
+interface Entry {
+  side: Side
+  config: AnyConfig
 }
 
-export interface OpenTransport {
-  index: number
-  transport: Transport
+/** What a reload does with each transport and interface that is not simply kept. */
+interface Plan {
+  fresh: Entry[]
+  updated: Entry[]
+  reopened: Entry[]
 }
 
 export class ControlPlane {
   readonly view: SwitchView
   #config: Config
-  readonly #os: Os
-  readonly #log: Logger
   readonly #dataPlane: DataPlane
-  readonly #transports = new Map<string, OpenTransport>()
+  readonly #attachments: Attachments
   readonly #removeRuntimeDir: () => void
+  /** Changes follow each other; this is the last of them. */
+  #change: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
 
   /** Opens everything. Throws OperatorError, with nothing left behind, when something cannot be. */
@@ -52,7 +54,7 @@ export class ControlPlane {
     const control = new ControlPlane(config, log)
     try {
       await control.#dataPlane.start()
-      for (const transport of config.transports) await control.#add(transport)
+      for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry)
     } catch (error) {
       await control.stop()
       throw error
@@ -62,42 +64,39 @@ export class ControlPlane {
 
   private constructor(config: Config, log: Logger) {
     this.#config = config
-    this.#log = log
-    this.#os = createOs()
+    const os = createOs()
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir)
-    const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxTransports }
-    this.#dataPlane = new DataPlane(this.#os, settingsOf(config), shape, log)
+    const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxAttachments }
+    this.#dataPlane = new DataPlane(os, settingsOf(config), shape, log)
     const events = new EventLog(log, this.#dataPlane)
-    this.#dataPlane.on('event', event => {
-      events.write(event)
-      this.#forward(event)
-    })
+    this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))
-    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#transports)
+    this.#attachments = new Attachments({ os, log, runtimeDir: config.runtimeDir, dataPlane: this.#dataPlane })
+    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)
+  }
+
+  /** The configuration in force. */
+  get config(): Config {
+    return this.#config
   }
 
   /**
-   * Brings the switch to a new configuration. Transports that did not change are not touched, nor are their VMs. New ones
-   * are opened before anything else is done; if one cannot be, nothing has changed and OperatorError is thrown. A transport that
+   * Brings the switch to a new configuration. Transports and interfaces that did not change are not touched, nor are their VMs.
+   * New ones are opened before anything else is done; if one cannot be, nothing has changed and OperatorError is thrown. One that
    * has to be closed to be changed, and then cannot be opened, is put back as it was.
    */
-  async reload(next: Config): Promise<ReloadReport> {
-    const report: ReloadReport = { added: [], removed: [], kept: [], changed: [], needsRestart: [] }
-    const plan = this.#plan(next, report)
-    const opened = this.#openAll(plan.fresh)
-    for (const name of report.removed) await this.#remove(name)
-    for (const transport of opened) await this.#attach(transport)
-    for (const config of plan.updated) await this.#update(config)
-    await this.#applySwitch(next, report)
-    const { maxPorts } = this.#config.switch
-    this.#config = {
-      ...next,
-      switch: { ...next.switch, maxPorts },
-      runtimeDir: this.#config.runtimeDir,
-      http: this.#config.http,
-    }
-    for (const config of plan.reopened) await this.#reopen(config)
-    return report
+  reload(next: Config): Promise<ReloadReport> {
+    return this.change(() => next)
+  }
+
+  /**
+   * The same for a configuration made from the one in force. Changes are served one after the other, so `make` sees what the
+   * change before it left. What `make` throws leaves everything as it is.
+   */
+  change(make: (current: Config) => Config): Promise<ReloadReport> {
+    const change = this.#change.then(() => this.#apply(make(this.#config)))
+    this.#change = change.catch(() => {})
+    return change
   }
 
   /** Idempotent. After it, no socket file of ours is left. */
@@ -107,60 +106,54 @@ export class ControlPlane {
   }
 
   async #stop(): Promise<void> {
+    await this.#change
     await this.#dataPlane.stop()
-    for (const { transport } of this.#transports.values()) transport.close()
-    this.#transports.clear()
+    await this.#attachments.closeAll()
     this.#removeRuntimeDir()
+  }
+
+  async #apply(next: Config): Promise<ReloadReport> {
+    const report: ReloadReport = { added: [], removed: [], kept: [], changed: [], needsRestart: [] }
+    const plan = this.#plan(next, report)
+    const opened = await this.#attachments.openAll(plan.fresh.map(({ config }) => config))
+    for (const name of report.removed) await this.#attachments.remove(name)
+    for (const [i, transport] of opened.entries()) await this.#attachments.attach(plan.fresh[i].side, transport)
+    for (const { config } of plan.updated) await this.#attachments.update(config)
+    await this.#applySwitch(next, report)
+    const { maxPorts } = this.#config.switch
+    this.#config = {
+      ...next,
+      switch: { ...next.switch, maxPorts },
+      runtimeDir: this.#config.runtimeDir,
+      http: this.#config.http,
+    }
+    for (const { side, config } of plan.reopened) await this.#attachments.reopen(side, config)
+    return report
   }
 
   #plan(next: Config, report: ReloadReport): Plan {
     const plan: Plan = { fresh: [], updated: [], reopened: [] }
-    const names = new Set(next.transports.map(({ name }) => name))
-    report.removed.push(...[...this.#transports.keys()].filter(name => !names.has(name)))
-    const paths = new Set([...this.#transports.values()].map(({ transport }) => transport.where))
-    for (const config of next.transports) {
-      const transport = this.#transports.get(config.name)?.transport
-      if (transport === undefined) {
-        // A path that another name gives up in this same reload is free only after that one is closed.
-        ;(paths.has(whereOf(config)) ? plan.reopened : plan.fresh).push(config)
+    const entries = entriesOf(next)
+    const names = new Set(entries.map(({ config }) => config.name))
+    const running = this.#attachments.all().map(({ transport }) => transport.config)
+    const claimed = new Set(running.flatMap(claimsOf))
+    report.removed.push(...running.map(({ name }) => name).filter(name => !names.has(name)))
+    for (const entry of entries) {
+      const { config } = entry
+      const before = this.#attachments.get(config.name)
+      if (before === undefined) {
+        // What another gives up in this same reload, a path or a device, is free only after that one is closed.
+        ;(claimsOf(config).some(claim => claimed.has(claim)) ? plan.reopened : plan.fresh).push(entry)
         report.added.push(config.name)
-      } else if (JSON.stringify(transport.config) === JSON.stringify(config)) {
+      } else if (before.side === entry.side && JSON.stringify(before.transport.config) === JSON.stringify(config)) {
         report.kept.push(config.name)
       } else {
-        ;(transport.canBecome(config) ? plan.updated : plan.reopened).push(config)
+        const stays = before.side === entry.side && this.#attachments.canBecome(config)
+        ;(stays ? plan.updated : plan.reopened).push(entry)
         report.changed.push(config.name)
       }
     }
     return plan
-  }
-
-  async #update(config: TransportConfig): Promise<void> {
-    this.#transports.get(config.name)?.transport.update(config)
-    const { maxFrameSize, isolated, queueFrames, fdb } = config.port
-    const policy = { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries }
-    await this.#dataPlane.command({ type: 'set-policy', name: config.name, policy })
-  }
-
-  async #reopen(config: TransportConfig): Promise<void> {
-    const before = this.#transports.get(config.name)?.transport.config
-    await this.#remove(config.name)
-    try {
-      await this.#add(config)
-    } catch (error) {
-      if (before !== undefined) await this.#add(before)
-      throw error
-    }
-  }
-
-  #openAll(configs: TransportConfig[]): Transport[] {
-    const opened: Transport[] = []
-    try {
-      for (const config of configs) opened.push(this.#open(config))
-    } catch (error) {
-      for (const transport of opened) transport.close()
-      throw error
-    }
-    return opened
   }
 
   async #applySwitch(next: Config, report: ReloadReport): Promise<void> {
@@ -179,47 +172,17 @@ export class ControlPlane {
     const { ageingMs, maxEntriesPerPort } = fdb
     await this.#dataPlane.command({ type: 'set-limits', maxFrameSize, ageingMs, maxEntriesPerPort })
   }
+}
 
-  #open(config: TransportConfig): Transport {
-    try {
-      return new UnixgramTransport(config, this.#os.layout, this.#log, message => {
-        this.#dataPlane
-          .command({ type: 'endpoint', name: config.name, message })
-          .catch(error => this.#log.error({ transport: config.name, err: String(error) }, 'the data plane refused'))
-      })
-    } catch (error) {
-      if (!(error instanceof OperatorError)) throw error
-      throw new OperatorError(`transport "${config.name}": ${error.message}`, { cause: error })
-    }
-  }
+function entriesOf({ interfaces, transports }: Config): Entry[] {
+  return [
+    ...interfaces.map(config => ({ side: 'interfaces' as const, config })),
+    ...transports.map(config => ({ side: 'transports' as const, config })),
+  ]
+}
 
-  async #add(config: TransportConfig): Promise<void> {
-    await this.#attach(this.#open(config))
-  }
-
-  async #attach(transport: Transport): Promise<void> {
-    const index = this.#freeIndex()
-    this.#transports.set(transport.config.name, { index, transport })
-    await this.#dataPlane.attach(transport.config.name, () => transport.spec(index))
-  }
-
-  async #remove(name: string): Promise<void> {
-    const open = this.#transports.get(name)
-    if (open === undefined) return
-    await this.#dataPlane.detach(name)
-    open.transport.close()
-    this.#transports.delete(name)
-  }
-
-  #freeIndex(): number {
-    const used = new Set([...this.#transports.values()].map(({ index }) => index))
-    for (let index = 0; index < maxTransports; index++) if (!used.has(index)) return index
-    throw new OperatorError(`more than ${maxTransports} transports`)
-  }
-
-  #forward(event: Event): void {
-    if (event.type === 'endpoint') this.#transports.get(event.name)?.transport.message(event.message)
-  }
+function claimsOf(config: AnyConfig): readonly string[] {
+  return isInterface(config) ? interfaceClaims(config) : transportClaims(config)
 }
 
 function settingsOf({ switch: { maxFrameSize, bufferBytes, fdb } }: Config): DataPlaneSettings {
@@ -230,8 +193,4 @@ function settingsOf({ switch: { maxFrameSize, bufferBytes, fdb } }: Config): Dat
     bufferBytes,
     fdb: { ageingMs: ageingSeconds * 1000, maxEntries, maxEntriesPerPort, hashSeed: 0 },
   }
-}
-
-function whereOf(config: TransportConfig): string {
-  return config.role === 'listen' ? config.listen : config.connect.local
 }

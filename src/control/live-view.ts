@@ -4,19 +4,19 @@ import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
 import { FdbReader } from '../switch/fdb-reader.js'
 import { version } from '../version.js'
 import { formatMac, highOf, lowOf } from '../wire/ethernet.js'
-import type { OpenTransport } from './control-plane.js'
-import type { FdbEntryView, PortView, SwitchInfo, SwitchView, TransportView } from './view.js'
+import type { Attachment, Attachments } from './attachments.js'
+import type { FdbEntryView, InterfaceView, PortView, SwitchInfo, SwitchView, TransportView } from './view.js'
 
 export class LiveView implements SwitchView {
   readonly #config: () => Config
   readonly #dataPlane: DataPlane
-  readonly #transports: ReadonlyMap<string, OpenTransport>
+  readonly #attachments: Attachments
   readonly #startedAt = new Date().toISOString()
 
-  constructor(config: () => Config, dataPlane: DataPlane, transports: ReadonlyMap<string, OpenTransport>) {
+  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments) {
     this.#config = config
     this.#dataPlane = dataPlane
-    this.#transports = transports
+    this.#attachments = attachments
   }
 
   info(): SwitchInfo {
@@ -50,14 +50,11 @@ export class LiveView implements SwitchView {
   }
 
   transports(): TransportView[] {
-    const ports = [...this.#dataPlane.ports.values()]
-    return [...this.#transports.values()].map(({ index, transport }) => ({
-      name: transport.config.name,
-      kind: transport.config.type,
-      listen: transport.where,
-      ports: ports.filter(port => port.endpoint === transport.config.name).length,
-      drops: this.#dataPlane.counters.readEndpoint(index),
-    }))
+    return this.#views('transports')
+  }
+
+  interfaces(): InterfaceView[] {
+    return this.#views('interfaces')
   }
 
   fdb(): FdbEntryView[] {
@@ -78,15 +75,31 @@ export class LiveView implements SwitchView {
   }
 
   ready(): boolean {
-    return this.#transports.size === this.#config().transports.length && this.trouble() === undefined
+    const { interfaces, transports } = this.#config()
+    return this.#attachments.all().length === interfaces.length + transports.length && this.trouble() === undefined
   }
 
   trouble(): string | undefined {
     return this.#dataPlane.trouble()
   }
 
+  #views(side: Attachment['side']): TransportView[] {
+    const ports = [...this.#dataPlane.ports.values()]
+    return this.#attachments
+      .all()
+      .filter(attachment => attachment.side === side)
+      .map(({ index, transport }) => ({
+        name: transport.config.name,
+        kind: transport.config.type,
+        listen: transport.where,
+        facts: transport.facts?.() ?? {},
+        ports: ports.filter(port => port.endpoint === transport.config.name).length,
+        drops: this.#dataPlane.counters.readEndpoint(index),
+      }))
+  }
+
   #port(port: PortRecord): PortView {
-    const { maxFrameSize, isolated, fdb } = this.#transports.get(port.endpoint)?.transport.config.port ?? DETACHED
+    const { maxFrameSize, isolated, fdb } = this.#attachments.get(port.endpoint)?.transport.config.port ?? DETACHED
     return {
       id: port.id,
       name: port.name,

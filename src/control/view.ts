@@ -3,6 +3,7 @@
  * hold a port, a descriptor or the data plane.
  */
 import type { EndpointDropReason, PortCounters, SwitchCounters } from '../dataplane/shared-memory.js'
+import type { Facts } from '../transports/transport.js'
 
 export interface PortView {
   /** Small integer, never used again in a run. */
@@ -28,9 +29,14 @@ export interface TransportView {
   kind: string
   /** How it is reached, e.g. the socket path. */
   listen: string
+  /** What was found out or negotiated. */
+  facts: Facts
   ports: number
   drops: Record<EndpointDropReason, number>
 }
+
+/** An interface is seen the same way. */
+export type InterfaceView = TransportView
 
 export interface FdbEntryView {
   /** Lower case, colons. */
@@ -60,6 +66,7 @@ export interface SwitchView {
   ports(): PortView[]
   port(id: number): PortView | undefined
   transports(): TransportView[]
+  interfaces(): InterfaceView[]
   /** A consistent copy of the filtering database; one pass over shared memory. */
   fdb(): FdbEntryView[]
   /** True once every transport is open and the data plane turns. */

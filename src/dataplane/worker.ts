@@ -1,9 +1,9 @@
 /** The data plane's thread: takes what main hands over, runs the loop until told to stop. */
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { createOs } from '../os/os.js'
-import { createEndpoint } from '../transports/endpoints.js'
 import { sharedClock } from './clock.js'
 import { DataPlaneThread } from './data-plane-thread.js'
+import { createEndpoint } from './endpoint-kinds.js'
 import type { Request, WorkerInit } from './messages.js'
 
 function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {

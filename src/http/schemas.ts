@@ -45,6 +45,9 @@ export const transportSchema = z.object({
   name: z.string(),
   kind: z.string(),
   listen: z.string().describe('How it is reached, e.g. a socket path.'),
+  facts: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string()).readonly()]))
+    .describe('What was found out or negotiated; which, depends on the kind.'),
   ports: z.int().nonnegative().describe('Ports it has now.'),
   drops: z
     .record(z.enum(endpointDropReasons), count)

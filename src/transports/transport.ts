@@ -1,26 +1,61 @@
 /**
- * The main thread's half of a transport: it opens and closes what lives outside the process (sockets, files) and says how
- * the data plane's half is made. See dataplane/endpoint.ts for the other half.
+ * The main thread's half of what plugs into the switch, a transport (the guests' side) or an interface (the host's): it opens
+ * and closes what lives outside the process (sockets, files, devices, child processes) and says how the data plane's half is made. See
+ * dataplane/endpoint.ts for the other half.
  */
-
-import type { TransportConfig } from '../config/config.js'
+import type { AttachmentConfig } from '../config/attachment.js'
+import type { InterfaceConfig, TransportConfig } from '../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
+import type { Logger } from '../log.js'
+import type { Os } from '../os/os.js'
 
-export interface Transport {
-  readonly config: TransportConfig
-  /** How it is reached, for people: a path, an address. */
+export interface Transport<Config extends AttachmentConfig = TransportConfig | InterfaceConfig> {
+  readonly config: Config
+  /** How it is reached, for people: a path, an address, a device. */
   readonly where: string
-  /** For the data plane; asked again whenever it is replaced. */
-  spec(index: number): Omit<EndpointSpec, 'ports'>
+  /** What was found out or negotiated, for people and programs: a mode, an MTU, an address range. Read whenever somebody asks. */
+  facts?(): Facts
+  /** For the data plane; asked again whenever it is replaced. Null where there is nothing to attach, now and for good. */
+  spec(index: number): Omit<EndpointSpec, 'ports'> | null
   /** From the data plane's half. */
   message(message: EndpointMessage): void
-  /** Whether it can become this while it is open; if not, it has to be opened anew. */
-  canBecome(config: TransportConfig): boolean
+  /** Whether it can become this, of the same type, while it is open; if not, it has to be opened anew. */
+  canBecome(config: Config): boolean
   /** Takes over what can change while it is open. */
-  update(config: TransportConfig): void
-  /** Closes sockets and removes files; the data plane has let go before. Idempotent. */
-  close(): void
+  update(config: Config): void
+  /** Closes sockets, removes files, ends children; the data plane has let go before. Idempotent. */
+  close(): void | Promise<void>
 }
+
+/** Names in camelCase. Null: not known (yet). */
+export type Facts = Readonly<Record<string, string | number | boolean | null | readonly string[]>>
 
 /** How a transport talks to its half on the data plane. */
 export type SendToEndpoint = (message: EndpointMessage) => void
+
+/** What the control plane offers to a transport. */
+export interface TransportContext {
+  readonly os: Os
+  readonly log: Logger
+  /** Absolute; exists, 0700, ours. For files that are not configured by path. */
+  readonly runtimeDir: string
+  /** To the data plane's half; only after the transport was opened. */
+  readonly send: SendToEndpoint
+  /** Something that an operator wants to know of, in the log and in the stream of events. Not for what guests can cause at will. */
+  readonly report: (event: TransportEvent) => void
+}
+
+/** `message` is for people, one clause without the transport's name; `details` are fields of the log line. */
+export interface TransportEvent {
+  readonly level: 'info' | 'warn' | 'error'
+  /** Stable, for programs: `connected`, `disconnected`, `dhcp-server-restarted`. */
+  readonly event: string
+  readonly message: string
+  readonly details?: Facts
+}
+
+/** Opens one. Throws OperatorError when it cannot be, and leaves nothing behind then. */
+export type OpenTransport<Config extends AttachmentConfig> = (
+  config: Config,
+  context: TransportContext,
+) => Promise<Transport<Config>>

@@ -13,7 +13,7 @@ import {
   replaceSocketFile,
   type SocketFileOptions,
 } from '../socket-file.js'
-import type { SendToEndpoint, Transport } from '../transport.js'
+import type { SendToEndpoint, Transport, TransportContext } from '../transport.js'
 import { UNIXGRAM, type UnixgramOptions, type UnixgramSocket, type UnixgramUpcall, VFKIT_HANDSHAKE } from './options.js'
 
 /**
@@ -22,7 +22,14 @@ import { UNIXGRAM, type UnixgramOptions, type UnixgramSocket, type UnixgramUpcal
  */
 const BUFFER_BYTES = 4 * 1024 * 1024
 
-export class UnixgramTransport implements Transport {
+export async function openUnixgram(
+  config: UnixgramConfig,
+  { os, log, send }: TransportContext,
+): Promise<UnixgramTransport> {
+  return new UnixgramTransport(config, os.layout, log, send)
+}
+
+export class UnixgramTransport implements Transport<UnixgramConfig> {
   config: UnixgramConfig
   readonly #layout: Layout
   readonly #log: Logger

@@ -199,11 +199,7 @@ const transports: Case[] = [
     'transports[0].port.fdb.static[0]: "01:00:5e:00:00:01" is not the address of one station: it is a group address or all zeros',
     'transports[0].port.fdb.static[1]: "00:00:00:00:00:00" is not the address of one station: it is a group address or all zeros',
   ],
-  [
-    'an interface',
-    'interfaces: [{ name: lan, type: tap }]',
-    'interfaces[0].type: "tap" is not a type of this version, which has none; remove it',
-  ],
+  ['an interface', 'interfaces: [{ name: lan, type: bond }]', 'interfaces[0].type: "bond" is not "auto"'],
 ]
 
 const together: Case[] = [
@@ -268,7 +264,7 @@ const together: Case[] = [
   [
     'more transports than ports',
     `switch: { maxPorts: 2 }\ntransports: [${[1, 2, 3].map(n => `{ name: v${n}, type: unixgram, listen: v${n}, peers: one }`)}]`,
-    'switch.maxPorts: 2 is less than the 3 ports of transports with one port each',
+    'switch.maxPorts: 2 is less than the 3 ports that interfaces and transports have from the start',
   ],
   [
     'too many transports',

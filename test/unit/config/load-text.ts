@@ -1,6 +1,7 @@
 import type { Config } from '#src/config/config.js'
 import { parseConfig } from '#src/config/load.js'
-import { resolveConfig, type Surroundings } from '#src/config/resolve.js'
+import { resolveConfig } from '#src/config/resolve.js'
+import type { Surroundings } from '#src/config/scope.js'
 import { ConfigError } from '#src/errors.js'
 
 export const linux: Surroundings = {

@@ -8,11 +8,11 @@ const root = new URL('../../../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
 describe('what is written from the schema', () => {
-  it('config/tapswitch.schema.json is current (tapswitch schema > config/tapswitch.schema.json)', () => {
+  it('config/tapswitch.schema.json is current (npm run generate)', () => {
     assert.deepEqual(JSON.parse(read('config/tapswitch.schema.json')), JSON.parse(schemaText()))
   })
 
-  it('docs/configuration.md has the current table (tapswitch schema --markdown)', () => {
+  it('docs/configuration.md has the current table (npm run generate)', () => {
     const [, table] = /<!-- options -->\n([\s\S]*?)\n<!-- \/options -->/.exec(read('docs/configuration.md')) ?? []
     assert.equal(table, optionTable())
   })

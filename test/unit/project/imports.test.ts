@@ -15,13 +15,22 @@ const mayImport: Record<string, string[]> = {
   dataplane: ['switch', 'wire', 'os', 'log', 'errors'],
   transports: ['dataplane', 'os', 'wire', 'switch', 'config', 'log', 'errors'],
   config: ['errors', 'log'],
-  control: ['version', 'config', 'transports', 'dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
-  http: ['version', 'control', 'config', 'dataplane', 'switch', 'wire', 'log', 'errors'],
-  cli: ['version', 'http', 'control', 'config', 'transports', 'dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
+  vmnet: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
+  tap: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
+  slirp: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
+  control: [
+    ...['version', 'config', 'transports', 'vmnet', 'tap', 'slirp'],
+    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
+  ],
+  http: ['version', 'control', 'config', 'transports', 'dataplane', 'switch', 'wire', 'log', 'errors'],
+  cli: [
+    ...['version', 'http', 'control', 'config', 'transports', 'vmnet', 'tap', 'slirp'],
+    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
+  ],
 }
 
-/** Files that put the pieces together, and so may import more than their folder: the worker hands the engine its transports. */
-const composing: Record<string, string[]> = { 'dataplane/worker.ts': ['transports'] }
+/** Files that put the pieces together, and so may import more than their folder: the worker hands the engine its endpoints. */
+const composing: Record<string, string[]> = { 'dataplane/endpoint-kinds.ts': ['transports', 'vmnet', 'tap'] }
 
 /** The folders that call the operating system through koffi. */
 const foreignFunctions = ['os', 'vmnet', 'tap', 'slirp']

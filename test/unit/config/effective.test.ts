@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { effectiveConfig } from '#src/cli/effective.js'
-import { load } from '../config/load-text.js'
+import { effectiveConfig } from '#src/config/effective.js'
+import { load } from './load-text.js'
 
 const everything = `
 switch: { name: lab, maxFrameSize: 9018, fdb: { maxEntries: 100 } }

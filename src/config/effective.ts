@@ -1,0 +1,10 @@
+/** The configuration in force, in the form of the file: what one would write to get exactly this. */
+import type { Config } from './config.js'
+import { effectiveInterface } from './interfaces.js'
+import { effectiveTransport } from './transports.js'
+
+/** Plain data, ready for JSON. */
+export function effectiveConfig(config: Config): Record<string, unknown> {
+  const { file: _file, interfaces, transports, ...rest } = config
+  return { ...rest, interfaces: interfaces.map(effectiveInterface), transports: transports.map(effectiveTransport) }
+}

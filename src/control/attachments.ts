@@ -1,0 +1,160 @@
+/**
+ * What is plugged into the switch, transports and interfaces alike: opening them, handing them to the data plane, changing and
+ * closing them. One after the other; who calls sees to that.
+ */
+import type { Side } from '../config/change.js'
+import { maxInterfaces, maxTransports } from '../config/limits.js'
+import type { DataPlane } from '../dataplane/data-plane.js'
+import type { Event } from '../dataplane/messages.js'
+import { OperatorError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { Os } from '../os/os.js'
+import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
+import { type AnyConfig, openAttachment } from './openers.js'
+
+/** Rows of counters that are laid out for them at the start. */
+export const maxAttachments = maxTransports + maxInterfaces
+
+export interface Attachment {
+  /** Row of its counters. */
+  readonly index: number
+  readonly side: Side
+  readonly transport: Transport
+}
+
+export interface AttachmentsParts {
+  readonly os: Os
+  readonly log: Logger
+  readonly runtimeDir: string
+  readonly dataPlane: DataPlane
+}
+
+export class Attachments {
+  readonly #parts: AttachmentsParts
+  readonly #open = new Map<string, Attachment>()
+
+  constructor(parts: AttachmentsParts) {
+    this.#parts = parts
+    parts.dataPlane.on('event', event => this.#forward(event))
+  }
+
+  get(name: string): Attachment | undefined {
+    return this.#open.get(name)
+  }
+
+  all(): readonly Attachment[] {
+    return [...this.#open.values()]
+  }
+
+  /** What is outside the process, all or nothing. Throws OperatorError. */
+  async openAll(configs: readonly AnyConfig[]): Promise<Transport[]> {
+    const opened: Transport[] = []
+    try {
+      for (const config of configs) opened.push(await this.#openOne(config))
+    } catch (error) {
+      for (const transport of opened) await transport.close()
+      throw error
+    }
+    return opened
+  }
+
+  /** Hands one that was opened to the data plane. */
+  async attach(side: Side, transport: Transport): Promise<void> {
+    const { name } = transport.config
+    const attachment = { index: this.#freeIndex(), side, transport }
+    this.#open.set(name, attachment)
+    if (transport.spec(attachment.index) === null) return
+    await this.#parts.dataPlane.attach(name, () => {
+      const spec = transport.spec(attachment.index)
+      if (spec === null) throw new Error(`${name} had something to attach, and has it no longer`)
+      return spec
+    })
+  }
+
+  async add(side: Side, config: AnyConfig): Promise<void> {
+    await this.attach(side, await this.#openOne(config))
+  }
+
+  async remove(name: string): Promise<void> {
+    const attachment = this.#open.get(name)
+    if (attachment === undefined) return
+    if (attachment.transport.spec(attachment.index) !== null) await this.#parts.dataPlane.detach(name)
+    await attachment.transport.close()
+    this.#open.delete(name)
+  }
+
+  /** Whether an open one can become this without being closed. */
+  canBecome(config: AnyConfig): boolean {
+    const transport = this.#open.get(config.name)?.transport
+    return transport?.config.type === config.type && transport.canBecome(config)
+  }
+
+  async update(config: AnyConfig): Promise<void> {
+    const attachment = this.#open.get(config.name)
+    if (attachment === undefined) return
+    attachment.transport.update(config)
+    if (attachment.transport.spec(attachment.index) === null) return
+    const { maxFrameSize, isolated, queueFrames, fdb } = config.port
+    const policy = { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries }
+    await this.#parts.dataPlane.command({ type: 'set-policy', name: config.name, policy })
+  }
+
+  /** Closes one and opens it as `config` says; puts it back as it was when that fails. */
+  async reopen(side: Side, config: AnyConfig): Promise<void> {
+    const before = this.#open.get(config.name)?.transport.config
+    await this.remove(config.name)
+    try {
+      await this.add(side, config)
+    } catch (error) {
+      if (before !== undefined) await this.add(side, before)
+      throw error
+    }
+  }
+
+  /** After the data plane has stopped. */
+  async closeAll(): Promise<void> {
+    const closing = [...this.#open.values()].map(async ({ transport }) => transport.close())
+    this.#open.clear()
+    for (const result of await Promise.allSettled(closing)) {
+      if (result.status === 'rejected') this.#parts.log.error({ err: String(result.reason) }, 'not closed cleanly')
+    }
+  }
+
+  async #openOne(config: AnyConfig): Promise<Transport> {
+    try {
+      return await openAttachment(config, this.#contextOf(config.name))
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error
+      throw new OperatorError(`"${config.name}" (${config.type}): ${error.message}`, { cause: error })
+    }
+  }
+
+  #contextOf(name: string): TransportContext {
+    const { os, log, runtimeDir, dataPlane } = this.#parts
+    return {
+      os,
+      log,
+      runtimeDir,
+      send: message => {
+        dataPlane
+          .command({ type: 'endpoint', name, message })
+          .catch(error => log.error({ transport: name, err: String(error) }, 'the data plane refused'))
+      },
+      report: event => this.#report(name, event),
+    }
+  }
+
+  #report(name: string, { level, event, message, details }: TransportEvent): void {
+    this.#parts.log[level]({ name, event, ...details }, message)
+  }
+
+  #freeIndex(): number {
+    const used = new Set([...this.#open.values()].map(({ index }) => index))
+    for (let index = 0; index < maxAttachments; index++) if (!used.has(index)) return index
+    throw new OperatorError(`more than ${maxAttachments} transports and interfaces`)
+  }
+
+  #forward(event: Event): void {
+    if (event.type === 'endpoint') this.#open.get(event.name)?.transport.message(event.message)
+  }
+}

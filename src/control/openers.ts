@@ -1,0 +1,21 @@
+/** From the type of a transport or interface to what opens it. A further type is one line in the table. */
+import type { InterfaceConfig, TransportConfig } from '../config/config.js'
+import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
+import { openUnixgram } from '../transports/unixgram/transport.js'
+import { openAuto } from './auto.js'
+
+/** What plugs into the switch, of any type. */
+export type AnyConfig = TransportConfig | InterfaceConfig
+
+type Openers = { readonly [Type in AnyConfig['type']]: OpenTransport<Extract<AnyConfig, { type: Type }>> }
+
+const openers: Openers = {
+  unixgram: openUnixgram,
+  auto: openAuto,
+}
+
+/** Throws OperatorError when it cannot be opened; nothing is left behind then. */
+export function openAttachment(config: AnyConfig, context: TransportContext): Promise<Transport> {
+  const open = openers[config.type] as OpenTransport<AnyConfig>
+  return open(config, context)
+}

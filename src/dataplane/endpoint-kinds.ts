@@ -1,0 +1,24 @@
+/**
+ * From the kind of a transport or interface to the data plane's half of it. With worker.ts the only file of this folder that knows
+ * them; a further kind is one line in the table.
+ */
+import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
+import { OnePeerEndpoint } from '../transports/unixgram/one-peer.js'
+import { UNIXGRAM, type UnixgramOptions } from '../transports/unixgram/options.js'
+import type { Endpoint, EndpointHost } from './endpoint.js'
+import type { EndpointSpec } from './messages.js'
+
+type CreateEndpoint = (spec: EndpointSpec, host: EndpointHost) => Endpoint
+
+const kinds: Readonly<Record<string, CreateEndpoint>> = {
+  [UNIXGRAM]: (spec, host) =>
+    (spec.options as UnixgramOptions).mode === 'many'
+      ? new ManyPeersEndpoint(spec, host)
+      : new OnePeerEndpoint(spec, host),
+}
+
+export function createEndpoint(spec: EndpointSpec, host: EndpointHost): Endpoint {
+  const create = kinds[spec.kind]
+  if (create === undefined) throw new Error(`no endpoint of kind ${spec.kind}`)
+  return create(spec, host)
+}

@@ -31,9 +31,9 @@ export const PortField = {
   /** How often reading this port was held back because its only destination was full. */
   pauses: 8,
   receiveDrop: 16,
-  transmitDrop: 24,
+  transmitDrop: 32,
 } as const
-const PORT_FIELDS = 32
+const PORT_FIELDS = 48
 
 /** Upper bounds of the histogram of frames a receive call brought; the last bucket is +Inf. */
 export const batchBuckets = [1, 2, 4, 8, 16, 32, 64] as const
@@ -69,8 +69,8 @@ const SWITCH_FIELDS = 40
 export const endpointDropReasons = ['unbound', 'peer-limit', 'peer-gone', 'handshake', 'stranger'] as const
 export type EndpointDropReason = (typeof endpointDropReasons)[number]
 /** How many ports an endpoint has made; behind its drop counters. */
-export const ENDPOINT_PORTS_MADE = 7
-const ENDPOINT_FIELDS = 8
+export const ENDPOINT_PORTS_MADE = 31
+const ENDPOINT_FIELDS = 32
 
 export interface SharedMemoryShape {
   maxPorts: number

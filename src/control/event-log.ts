@@ -1,6 +1,6 @@
 /** Writes what happens on the switch into the log. Ports are named; what guests can cause often is rate-limited. */
 import type { DataPlane } from '../dataplane/data-plane.js'
-import type { Event } from '../dataplane/messages.js'
+import type { Event, FrameEvent } from '../dataplane/messages.js'
 import { type Logger, rateLimited } from '../log.js'
 
 /** Milliseconds between two lines of the same kind about traffic. */
@@ -37,6 +37,9 @@ export class EventLog {
           'no place for more addresses in the filtering database',
         )
         return
+      case 'frame':
+        this.#frame(event)
+        return
       case 'mac-learned':
         this.#log.debug({ mac: event.mac, port: this.#name(event.port) }, 'address learned')
         return
@@ -44,6 +47,11 @@ export class EventLog {
         this.#log.debug({ mac: event.mac, from: this.#name(event.from), to: this.#name(event.to) }, 'address moved')
         return
     }
+  }
+
+  #frame({ port, direction, source, destination, etherType, length }: FrameEvent): void {
+    const type = etherType === null ? null : `0x${etherType.toString(16).padStart(4, '0')}`
+    this.#log.info({ port: this.#name(port), direction, source, destination, etherType: type, length }, 'frame')
   }
 
   #name(index: number): string {

@@ -17,6 +17,7 @@ import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
 import { PortTable } from './port-table.js'
 import { BATCH, ReceiveBatch } from './receive-batch.js'
 import { ENDPOINT_PORTS_MADE, endpointDropReasons, PortField, SharedCounters, SwitchField } from './shared-memory.js'
+import { Tracer } from './tracer.js'
 
 /** Between two looks at each endpoint; a little less than the engine's longest sleep, so that none is skipped. */
 const TICK_MS = 900
@@ -70,11 +71,13 @@ export class DataPlaneThread {
     const poller = os.createPoller()
     parts.emit({ type: 'opened', descriptors: poller.descriptors })
     this.#descriptors = new DescriptorTable(poller)
-    const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors)
     const { emit } = parts
+    const tracer = new Tracer({ maxPorts: shape.maxPorts, pool: this.pool, reporter: this.#reporter, clock, emit })
+    const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer)
     this.ports = new PortTable({
       core: this.core,
       egress,
+      tracer,
       counters: this.#counters,
       maxPorts: shape.maxPorts,
       clock,
@@ -87,6 +90,7 @@ export class DataPlaneThread {
       pool: this.pool,
       batch: new ReceiveBatch(os.layout, this.pool),
       egress,
+      tracer,
       descriptors: this.#descriptors,
       counters: this.#counters,
       maxPorts: shape.maxPorts,

@@ -8,6 +8,8 @@
  * with the queue. Where the kernel says "writable" of a socket that is not (an unconnected datagram socket asks only about its
  * own buffer), or says nothing at all (macOS answers ENOBUFS and stays writable), the port is tried again by the clock.
  *
+ * A port may have an impairment, a line that loses and delays on purpose; its frames are sent when they leave the line.
+ *
  * No port waits for another: a blocked port costs the others the memory of its queue and nothing else.
  */
 import { transmitDropReasons } from '../switch/drop-reason.js'
@@ -15,8 +17,10 @@ import type { DescriptorTable } from './descriptor-table.js'
 import { EgressQueue } from './egress-queue.js'
 import { type Endpoint, Fault } from './endpoint.js'
 import type { FramePool } from './frame-pool.js'
+import { Impairment, type ImpairmentSettings } from './impairment.js'
 import { BATCH, type ReceiveBatch } from './receive-batch.js'
 import { PortField, type SharedCounters } from './shared-memory.js'
+import type { Tracer } from './tracer.js'
 
 /** Milliseconds between attempts where the kernel does not tell when a port takes frames again. */
 export const RETRY_MS = 1
@@ -27,6 +31,7 @@ const QUEUE_FULL = transmitDropReasons.indexOf('queue-full')
 const OVERSIZE = transmitDropReasons.indexOf('oversize')
 const PEER_GONE = transmitDropReasons.indexOf('peer-gone')
 const ERROR = transmitDropReasons.indexOf('error')
+const IMPAIRED = transmitDropReasons.indexOf('impaired')
 
 export class Egress {
   /** Ports that wait to be tried again by the clock. */
@@ -37,6 +42,10 @@ export class Egress {
   readonly #rowOf: Int32Array
   readonly #endpointOf: (Endpoint | null)[]
   readonly #queueOf: (EgressQueue | null)[]
+  readonly #impairmentOf: (Impairment | null)[]
+  /** Ports that have one. */
+  readonly #impaired: number[] = []
+  readonly #tracer: Tracer | null
   /** 1 while the port must not send past its queue. */
   readonly #blocked: Uint8Array
   /** The descriptor a blocked port waits for; -1 when by the clock. */
@@ -52,13 +61,21 @@ export class Egress {
   #gone = false
   #now = 0
 
-  constructor(maxPorts: number, pool: FramePool, counters: SharedCounters, descriptors: DescriptorTable) {
+  constructor(
+    maxPorts: number,
+    pool: FramePool,
+    counters: SharedCounters,
+    descriptors: DescriptorTable,
+    tracer: Tracer | null = null,
+  ) {
     this.#pool = pool
     this.#cells = counters.cells
     this.#descriptors = descriptors
     this.#rowOf = Int32Array.from({ length: maxPorts }, (_, index) => counters.portRow(index))
     this.#endpointOf = new Array(maxPorts).fill(null)
     this.#queueOf = new Array(maxPorts).fill(null)
+    this.#impairmentOf = new Array(maxPorts).fill(null)
+    this.#tracer = tracer
     this.#blocked = new Uint8Array(maxPorts)
     this.#waitsFor = new Int32Array(maxPorts).fill(-1)
     this.#lastProgress = new Float64Array(maxPorts)
@@ -75,6 +92,7 @@ export class Egress {
 
   removePort(port: number): void {
     this.drain(port)
+    this.setImpairment(port, '', null)
     this.#endpointOf[port] = null
     this.#queueOf[port] = null
   }
@@ -89,6 +107,37 @@ export class Egress {
     }
     this.#queueOf[port] = queue
     this.#gauge(port, queue)
+  }
+
+  /** The line begins anew when the settings differ from before; what the old one held is sent at once. */
+  setImpairment(port: number, portName: string, settings: ImpairmentSettings | null): void {
+    const before = this.#impairmentOf[port]
+    if (JSON.stringify(before?.settings ?? null) === JSON.stringify(settings)) return
+    if (before !== null) {
+      this.#release(port, before, Number.POSITIVE_INFINITY)
+      this.#impaired.splice(this.#impaired.indexOf(port), 1)
+    }
+    this.#impairmentOf[port] = settings === null ? null : new Impairment(settings, portName, this.#pool)
+    if (settings !== null) this.#impaired.push(port)
+  }
+
+  /** When the next frame leaves an impaired line; Infinity when none is on one. */
+  get nextReleaseAt(): number {
+    let at = Number.POSITIVE_INFINITY
+    for (let i = 0; i < this.#impaired.length; i++) {
+      at = Math.min(at, (this.#impairmentOf[this.#impaired[i]] as Impairment).nextDueAt)
+    }
+    return at
+  }
+
+  /** Sends or queues what is due on impaired lines. */
+  releaseDue(now: number): void {
+    this.#now = now
+    // Backwards: a port that is found gone may be removed.
+    for (let i = this.#impaired.length - 1; i >= 0; i--) {
+      const port = this.#impaired[i]
+      this.#release(port, this.#impairmentOf[port] as Impairment, now)
+    }
   }
 
   /** Notes that frame `i` of the batch goes out of `port`, if it fits there. */
@@ -114,10 +163,9 @@ export class Egress {
       const count = this.#stagedCount[port]
       this.#stagedCount[port] = 0
       const first = port * BATCH
-      const sent =
-        this.#blocked[port] === 1 ? 0 : this.#send(port, this.#stagedOffset, this.#stagedLength, first, count)
-      if (this.#gone) this.#takeDown(port)
-      else if (sent < count) this.#enqueue(port, first + sent, count - sent)
+      const impairment = this.#impairmentOf[port]
+      if (impairment === null) this.#deliver(port, this.#stagedOffset, this.#stagedLength, first, count)
+      else this.#impair(port, impairment, first, count)
     }
     this.#touchedCount = 0
   }
@@ -142,7 +190,7 @@ export class Egress {
   drain(port: number): void {
     const queue = this.#queueOf[port]
     if (queue === null) return
-    this.#drop(port, PEER_GONE, queue.count)
+    this.#drop(port, PEER_GONE, queue.count + (this.#impairmentOf[port]?.discard() ?? 0))
     queue.shift(queue.count)
     this.#gauge(port, queue)
     this.#unblock(port)
@@ -162,6 +210,27 @@ export class Egress {
     return this.#lastProgress[port]
   }
 
+  #deliver(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
+    const sent = this.#blocked[port] === 1 ? 0 : this.#send(port, offsets, lengths, first, count)
+    if (this.#gone) this.#takeDown(port)
+    else if (sent < count) this.#enqueue(port, offsets, lengths, first + sent, count - sent)
+  }
+
+  #impair(port: number, impairment: Impairment, first: number, count: number): void {
+    impairment.take(this.#stagedOffset, this.#stagedLength, first, count, this.#now)
+    if (impairment.lost > 0) this.#drop(port, IMPAIRED, impairment.lost)
+    if (impairment.refused > 0) this.#drop(port, QUEUE_FULL, impairment.refused)
+    this.#release(port, impairment, this.#now)
+  }
+
+  #release(port: number, impairment: Impairment, now: number): void {
+    const { offsets, lengths } = impairment
+    for (let count = impairment.release(now); count > 0; count = impairment.release(now)) {
+      this.#deliver(port, offsets, lengths, 0, count)
+      for (let i = 0; i < count; i++) this.#pool.release(offsets[i])
+    }
+  }
+
   /** Returns how many frames are done with, sent or dropped with a reason; fewer than `count` means: wait. */
   #send(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const endpoint = this.#endpointOf[port] as Endpoint
@@ -169,7 +238,7 @@ export class Egress {
     for (let faults = 0; done < count && faults < MAX_FAULTS; ) {
       const taken = endpoint.transmit(port, offsets, lengths, first + done, count - done)
       if (taken > 0) {
-        this.#countSent(port, lengths, first + done, taken)
+        this.#countSent(port, offsets, lengths, first + done, taken)
         done += taken
         if (done === count) return count
         // The kernel stopped in the middle: full, nearly always. If it was an error, it will be the next answer.
@@ -200,20 +269,20 @@ export class Egress {
     this.#endpointOf[port]?.gone(port)
   }
 
-  #countSent(port: number, lengths: Int32Array, first: number, count: number): void {
+  #countSent(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
     let bytes = 0
     for (let i = first; i < first + count; i++) bytes += lengths[i]
     const row = this.#rowOf[port]
     this.#cells[row + PortField.transmitFrames] += count
     this.#cells[row + PortField.transmitBytes] += bytes
     this.#lastProgress[port] = this.#now
+    if (this.#tracer?.active) this.#tracer.transmitted(port, offsets, lengths, first, count)
   }
 
-  #enqueue(port: number, first: number, count: number): void {
+  #enqueue(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
     const queue = this.#queueOf[port] as EgressQueue
     let queued = 0
-    while (queued < count && queue.push(this.#stagedOffset[first + queued], this.#stagedLength[first + queued]))
-      queued++
+    while (queued < count && queue.push(offsets[first + queued], lengths[first + queued])) queued++
     if (queued < count) this.#drop(port, QUEUE_FULL, count - queued)
     this.#gauge(port, queue)
   }

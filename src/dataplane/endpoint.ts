@@ -13,6 +13,7 @@
  */
 import type { Os } from '../os/os.js'
 import type { FramePool } from './frame-pool.js'
+import type { ImpairmentSettings } from './impairment.js'
 import type { EndpointMessage } from './messages.js'
 import type { ReceiveBatch } from './receive-batch.js'
 import type { EndpointDropReason } from './shared-memory.js'
@@ -100,6 +101,10 @@ export interface EgressPolicy {
   isolated: boolean
   /** Frames that may wait for this port. */
   queueFrames: number
+  /** What is done to frames that leave through the port; nothing where it is left out. */
+  impairment?: ImpairmentSettings | null
+  /** Every frame is reported, within limits. */
+  trace?: boolean
 }
 
 export interface PortUpdate {

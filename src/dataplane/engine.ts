@@ -20,6 +20,7 @@ import { type Egress, RETRY_MS } from './egress.js'
 import type { FramePool } from './frame-pool.js'
 import { BATCH, type ReceiveBatch } from './receive-batch.js'
 import { batchBuckets, PortField, type SharedCounters, SwitchField } from './shared-memory.js'
+import type { Tracer } from './tracer.js'
 
 /** Longest sleep, and how often slow work (ageing, probing, gauges) is done. */
 const MAX_WAIT_MS = 1000
@@ -35,6 +36,7 @@ export interface EngineParts {
   pool: FramePool
   batch: ReceiveBatch
   egress: Egress
+  tracer: Tracer
   descriptors: DescriptorTable
   counters: SharedCounters
   maxPorts: number
@@ -89,6 +91,7 @@ export class Engine {
       if ((poller.events[i] & READABLE) !== 0) this.#receive(descriptor)
     }
     for (let i = egress.retry.length - 1; i >= 0; i--) egress.resume(egress.retry[i], began)
+    egress.releaseDue(began)
     this.backPressure.review(began)
     if (began >= this.#slowAt) this.#slowWork(began)
     if (--this.#turnsToCommands === 0) this.#commands()
@@ -101,11 +104,11 @@ export class Engine {
   /** Milliseconds, rounded up, until something is due; capped by what must be bounded. */
   #timeout(): number {
     if (this.#parts.egress.retry.length > 0 || this.backPressure.active) return RETRY_MS
-    return Math.max(0, Math.ceil(this.#slowAt - this.#now))
+    return Math.max(0, Math.ceil(Math.min(this.#slowAt, this.#parts.egress.nextReleaseAt) - this.#now))
   }
 
   #receive(descriptor: Descriptor): void {
-    const { batch, egress, wakeFd } = this.#parts
+    const { batch, egress, tracer, wakeFd } = this.#parts
     if (descriptor.fd === wakeFd) {
       settle(wakeFd)
       this.#commands()
@@ -117,6 +120,7 @@ export class Engine {
     this.#cells[SwitchField.batchSum] += count
     this.#cells[SwitchField.batchCount]++
     this.#cells[this.#bucketOf[count]]++
+    if (tracer.active) tracer.received(batch, count)
     for (let i = 0; i < count; i++) if (batch.port[i] >= 0) this.#switch(i)
     egress.flush(this.#now)
     this.backPressure.afterBatch(descriptor, batch.port[0], this.#now)

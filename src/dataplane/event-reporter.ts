@@ -4,7 +4,7 @@
  */
 import { SwitchField } from './shared-memory.js'
 
-const KINDS = ['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached'] as const
+const KINDS = ['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'frame'] as const
 export type TrafficEvent = (typeof KINDS)[number]
 
 /** Events of one kind in a burst, and refilled each second. Enough for every VM of a rack that boots at once. */

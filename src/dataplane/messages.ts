@@ -75,4 +75,17 @@ export type Event =
   | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }
   | { type: 'mac-flapping'; mac: string; port: number; at: number }
   | { type: 'limit-reached'; port: number | null; at: number }
+  | FrameEvent
   | { type: 'endpoint'; name: string; message: EndpointMessage }
+
+/** A frame passed a port that is traced. The header's fields are null where it is too short to have them. */
+export interface FrameEvent {
+  type: 'frame'
+  port: number
+  direction: 'receive' | 'transmit'
+  destination: string | null
+  source: string | null
+  etherType: number | null
+  length: number
+  at: number
+}

@@ -10,9 +10,11 @@ import type { Egress } from './egress.js'
 import type { EgressPolicy, Endpoint, EndpointPort, PortUpdate } from './endpoint.js'
 import type { Event } from './messages.js'
 import { PortField, type SharedCounters, SwitchField } from './shared-memory.js'
+import type { Tracer } from './tracer.js'
 
 interface Port {
   id: number
+  name: string
   endpoint: Endpoint
   policy: EgressPolicy
   staticAddresses: readonly number[]
@@ -22,6 +24,7 @@ interface Port {
 export interface PortTableParts {
   core: Switch
   egress: Egress
+  tracer?: Tracer
   counters: SharedCounters
   maxPorts: number
   clock: () => number
@@ -54,7 +57,7 @@ export class PortTable {
     const id = counters.cells[SwitchField.nextPortId]++
     counters.clearPort(index)
     const policy = this.#changedPolicies.get(endpoint) ?? port.policy
-    this.#place(index, { id, endpoint, policy, staticAddresses: port.staticAddresses, up: false })
+    this.#place(index, { id, name: port.name, endpoint, policy, staticAddresses: port.staticAddresses, up: false })
     emit({ type: 'port-added', index, id, name: port.name, transport: port.transport, kind: port.kind, at: clock() })
     return index
   }
@@ -63,7 +66,8 @@ export class PortTable {
   restore(endpoint: Endpoint, port: EndpointPort, index: number, id: number): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
     this.#reserved.delete(index)
-    this.#place(index, { id, endpoint, policy: port.policy, staticAddresses: port.staticAddresses, up: false })
+    const { name, policy, staticAddresses } = port
+    this.#place(index, { id, name, endpoint, policy, staticAddresses, up: false })
     this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
   }
 
@@ -96,6 +100,7 @@ export class PortTable {
     const port = this.#get(index)
     if (port.up) this.down(index, { peer: null, restore: null })
     this.#parts.egress.removePort(index)
+    this.#parts.tracer?.set(index, false)
     this.#parts.emit({ type: 'port-removed', index, id: port.id, at: this.#parts.clock() })
     this.#ports[index] = null
   }
@@ -106,6 +111,7 @@ export class PortTable {
       if (port?.endpoint !== endpoint) continue
       port.policy = policy
       this.#parts.egress.setQueueLimit(index, policy.queueFrames)
+      this.#wrap(index, port)
       if (port.up) this.#parts.core.setPolicy(index, policy)
     }
   }
@@ -117,6 +123,13 @@ export class PortTable {
   #place(index: number, port: Port): void {
     this.#ports[index] = port
     this.#parts.egress.addPort(index, port.endpoint, port.policy.queueFrames)
+    this.#wrap(index, port)
+  }
+
+  /** Sets what stands around the port: the line that impairs it, and the tracer. */
+  #wrap(index: number, { name, policy }: Port): void {
+    this.#parts.egress.setImpairment(index, name, policy.impairment ?? null)
+    this.#parts.tracer?.set(index, policy.trace ?? false)
   }
 
   #get(index: number): Port {

@@ -199,4 +199,93 @@ describe('Egress', () => {
     egress.resume(PORT, 1)
     assert.deepEqual(lengthsSent(), [])
   })
+
+  describe('with an impaired port', () => {
+    const line = {
+      seed: 1,
+      loss: 0,
+      duplicate: 0,
+      reorder: 0,
+      reorderMs: 5,
+      delayMs: 0,
+      jitterMs: 0,
+      bitsPerSecond: 0,
+      holdFrames: 100,
+    }
+    const impair = (settings: Partial<typeof line>) => egress.setImpairment(PORT, 'vms:2', { ...line, ...settings })
+
+    it('sends at once and in order while nothing is impaired', () => {
+      impair({})
+      deliver([60, 61, 62])
+      assert.deepEqual(lengthsSent(), [60, 61, 62])
+      assert.equal(egress.nextReleaseAt, Number.POSITIVE_INFINITY)
+    })
+
+    it('counts what the line loses, and keeps no slot of it', () => {
+      const free = parts.pool.free
+      impair({ loss: 100 })
+      deliver([60, 61, 62])
+      assert.deepEqual(lengthsSent(), [])
+      assert.deepEqual([counters().transmitDrops.impaired, counters().transmitFrames, parts.pool.free], [3, 0, free])
+    })
+
+    it('sends what was delayed when it is due, and counts it only then', () => {
+      const free = parts.pool.free
+      impair({ delayMs: 10 })
+      deliver([60, 61], [PORT], 100)
+      assert.deepEqual([egress.nextReleaseAt, counters().transmitFrames, free - parts.pool.free], [110, 0, 2])
+      egress.releaseDue(109)
+      assert.deepEqual(lengthsSent(), [])
+      egress.releaseDue(110)
+      assert.deepEqual([lengthsSent(), counters().transmitFrames, parts.pool.free], [[60, 61], 2, free])
+    })
+
+    it('queues what is due while the port is full', () => {
+      impair({ delayMs: 10 })
+      endpoint.answers = [-EAGAIN]
+      deliver([60, 61], [PORT], 0)
+      egress.releaseDue(10)
+      assert.equal(egress.waiting(PORT), 2)
+      egress.resume(PORT, 11)
+      assert.deepEqual(lengthsSent(), [60, 61])
+    })
+
+    it('drops what the line cannot hold as for a full queue', () => {
+      impair({ delayMs: 10, holdFrames: 2 })
+      deliver([60, 61, 62])
+      assert.equal(counters().transmitDrops['queue-full'], 1)
+    })
+
+    it('lets go of what it holds when the peer has gone, also when it is found gone while releasing', () => {
+      const free = parts.pool.free
+      endpoint.onGone = port => egress.drain(port)
+      impair({ delayMs: 10 })
+      deliver([60, 61], [PORT], 0)
+      deliver([62, 63, 64], [PORT], 5)
+      endpoint.answers = [-ECONNREFUSED]
+      egress.releaseDue(10)
+      assert.deepEqual(endpoint.goneports, [PORT])
+      assert.deepEqual([counters().transmitDrops['peer-gone'], parts.pool.free], [5, free])
+      assert.equal(egress.nextReleaseAt, Number.POSITIVE_INFINITY)
+    })
+
+    it('sends at once what it held when it is taken away, and goes on as it was when nothing changes', () => {
+      impair({ delayMs: 10 })
+      deliver([60, 61], [PORT], 0)
+      impair({ delayMs: 10 })
+      assert.deepEqual(lengthsSent(), [])
+      egress.setImpairment(PORT, 'vms:2', null)
+      assert.deepEqual(lengthsSent(), [60, 61])
+      deliver([62])
+      assert.deepEqual(lengthsSent(), [60, 61, 62])
+    })
+
+    it('forgets what it holds for a port that is removed', () => {
+      const free = parts.pool.free
+      impair({ delayMs: 10 })
+      deliver([60, 61])
+      egress.removePort(PORT)
+      assert.deepEqual([lengthsSent(), parts.pool.free, egress.nextReleaseAt], [[], free, Number.POSITIVE_INFINITY])
+    })
+  })
 })

@@ -5,6 +5,7 @@
  */
 import type { AttachmentConfig } from '../config/attachment.js'
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
+import type { Forward } from '../config/forwards.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import type { Logger } from '../log.js'
 import type { Os } from '../os/os.js'
@@ -15,6 +16,12 @@ export interface Transport<Config extends AttachmentConfig = TransportConfig | I
   readonly where: string
   /** What was found out or negotiated, for people and programs: a mode, an MTU, an address range. Read whenever somebody asks. */
   facts?(): Facts
+  /** Port forwards that are in force now; absent where there is no such thing. */
+  forwards?(): readonly Forward[]
+  /** Rejects with OperatorError when it is taken or cannot be. */
+  addForward?(forward: Forward): Promise<void>
+  /** Resolves to false when there is none. */
+  removeForward?(forward: Pick<Forward, 'protocol' | 'host'>): Promise<boolean>
   /** For the data plane; asked again whenever it is replaced. Null where there is nothing to attach, now and for good. */
   spec(index: number): Omit<EndpointSpec, 'ports'> | null
   /** From the data plane's half. */

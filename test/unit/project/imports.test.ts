@@ -14,7 +14,7 @@ const mayImport: Record<string, string[]> = {
   switch: ['wire'],
   dataplane: ['switch', 'wire', 'os', 'log', 'errors'],
   transports: ['dataplane', 'os', 'wire', 'switch', 'config', 'log', 'errors'],
-  config: ['errors', 'log'],
+  config: ['errors', 'log', 'wire'],
   vmnet: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
   tap: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
   slirp: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],

@@ -1,0 +1,28 @@
+/* On macOS each key is a variable that points to its name without "_key". */
+#include "apple.h"
+
+#define KEY(name) const char *const name##_key = #name
+
+KEY(vmnet_operation_mode);
+KEY(vmnet_interface_id);
+KEY(vmnet_mac_address);
+KEY(vmnet_mtu);
+KEY(vmnet_max_packet_size);
+KEY(vmnet_estimated_packets_available);
+KEY(vmnet_allocate_mac_address);
+KEY(vmnet_shared_interface_name);
+KEY(vmnet_start_address);
+KEY(vmnet_end_address);
+KEY(vmnet_subnet_mask);
+KEY(vmnet_nat66_prefix);
+KEY(vmnet_nat66_prefix_length);
+KEY(vmnet_network_identifier);
+KEY(vmnet_host_ip_address);
+KEY(vmnet_host_subnet_mask);
+KEY(vmnet_host_ipv6_address);
+KEY(vmnet_enable_tso);
+KEY(vmnet_enable_isolation);
+KEY(vmnet_enable_checksum_offload);
+KEY(vmnet_read_max_packets);
+KEY(vmnet_write_max_packets);
+KEY(vmnet_enable_virtio_header);

@@ -50,6 +50,25 @@ export interface PortPolicyConfig {
     /** Addresses that always belong to this port; lower case, colons. */
     readonly static: readonly string[]
   }
+  /** Absent where nothing is impaired. */
+  readonly impairment?: ImpairmentConfig
+  /** Absent where single frames are not logged. */
+  readonly trace?: true
+}
+
+/** What happens to frames that leave through the port; see dataplane/impairment.ts. */
+export interface ImpairmentConfig {
+  readonly seed: number
+  /** Percent. */
+  readonly loss: number
+  readonly duplicate: number
+  readonly reorder: number
+  readonly reorderMs: number
+  readonly delayMs: number
+  readonly jitterMs: number
+  /** 0: no limit. */
+  readonly bitsPerSecond: number
+  readonly holdFrames: number
 }
 
 export interface HttpConfig {

@@ -15,6 +15,10 @@ export function allow<Schema extends z.ZodType>(text: string, schema: Schema): S
 export const wholeNumber = (min: number, max: number) =>
   allow(`a whole number from ${min} to ${max}`, z.int().min(min).max(max))
 
+/** Fractions too. */
+export const number = (min: number, max: number) =>
+  allow(`a number from ${min} to ${max}`, z.number().min(min).max(max))
+
 export const flag = () => allow('true or false', z.boolean())
 
 export const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>

@@ -1,7 +1,29 @@
 /** The policy that a transport or an interface gives to its ports. */
 import type { z } from 'zod'
-import { flag, group, list, macAddress, wholeNumber } from './fields.js'
+import { flag, group, list, macAddress, number, wholeNumber } from './fields.js'
 import { maxFrameSize } from './limits.js'
+
+const percent = (what: string) => number(0, 100).default(0).describe(`Percent of the frames that ${what}.`)
+
+const impairment = group({
+  seed: wholeNumber(0, 0x7fffffff)
+    .default(1)
+    .describe('The same seed, port name and frames are impaired in the same way again.'),
+  loss: percent('are lost'),
+  duplicate: percent('are sent twice'),
+  reorder: percent('are overtaken by later ones'),
+  reorderMs: number(0, 10_000)
+    .default(5)
+    .describe('Milliseconds that a reordered frame waits longer than its successors.'),
+  delayMs: number(0, 60_000).default(0).describe('Milliseconds that every frame waits.'),
+  jitterMs: number(0, 60_000)
+    .default(0)
+    .describe('Milliseconds that the delay varies by, in either direction; the order is kept.'),
+  bitsPerSecond: wholeNumber(0, 100_000_000_000).default(0).describe('Bandwidth; 0: no limit.'),
+  holdFrames: wholeNumber(1, 65_536)
+    .default(4096)
+    .describe('Frames that wait because of delay and bandwidth; further ones are dropped as `queue-full`.'),
+})
 
 const policy = {
   maxFrameSize: maxFrameSize()
@@ -11,6 +33,14 @@ const policy = {
   queueFrames: wholeNumber(1, 65_536)
     .default(2048)
     .describe('Frames that may wait for this port; further ones are dropped.'),
+  impairment: impairment
+    .optional()
+    .describe(
+      'For tests: makes what leaves the switch through the port suffer as on a bad line. Default: it does not.',
+    ),
+  trace: flag()
+    .optional()
+    .describe('Logs single frames, both ways: addresses, EtherType, length; 64 a second in all. Default: false.'),
 }
 
 const maxEntries = wholeNumber(1, 1_048_576)

@@ -58,6 +58,8 @@ export function resolvePort(
     isolated: input.isolated,
     queueFrames: input.queueFrames,
     fdb: { maxEntries, static: addresses },
+    ...(input.impairment && { impairment: input.impairment }),
+    ...(input.trace && { trace: true }),
   }
 }
 

@@ -9,6 +9,7 @@ import type { Event } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Os } from '../os/os.js'
+import { egressPolicy } from '../transports/policy.js'
 import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
 import { type AnyConfig, openAttachment } from './openers.js'
 
@@ -94,9 +95,7 @@ export class Attachments {
     if (attachment === undefined) return
     attachment.transport.update(config)
     if (attachment.transport.spec(attachment.index) === null) return
-    const { maxFrameSize, isolated, queueFrames, fdb } = config.port
-    const policy = { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries }
-    await this.#parts.dataPlane.command({ type: 'set-policy', name: config.name, policy })
+    await this.#parts.dataPlane.command({ type: 'set-policy', name: config.name, policy: egressPolicy(config.port) })
   }
 
   /** Closes one and opens it as `config` says; puts it back as it was when that fails. */

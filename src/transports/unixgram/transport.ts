@@ -6,6 +6,7 @@ import type { Layout } from '../../os/layout.js'
 import { encodeUnixAddress } from '../../os/sockaddr-un.js'
 import * as unix from '../../os/unix-socket.js'
 import { parseMac } from '../../wire/ethernet.js'
+import { egressPolicy } from '../policy.js'
 import {
   applyAccess,
   bindSocketFile,
@@ -122,10 +123,9 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
 
   #options(): UnixgramOptions {
     const { config } = this
-    const { maxFrameSize, isolated, queueFrames, fdb } = config.port
     const common = {
-      policy: { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries },
-      staticAddresses: fdb.static.map(mac => parseMac(mac) as number),
+      policy: egressPolicy(config.port),
+      staticAddresses: config.port.fdb.static.map(mac => parseMac(mac) as number),
       sendBufferBytes: BUFFER_BYTES,
       sockets: [...this.#sockets],
     }

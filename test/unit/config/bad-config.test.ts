@@ -36,6 +36,12 @@ const syntax: Case[] = [
 
 const options: Case[] = [
   [
+    'an impairment beyond what there is',
+    one(`${vms}, port: { impairment: { loss: 101, delayMs: -1 } }`),
+    'transports[0].port.impairment.loss: 101 is not a number from 0 to 100',
+    'transports[0].port.impairment.delayMs: -1 is not a number from 0 to 60000',
+  ],
+  [
     'an unknown option',
     'ports: 4',
     'ports: unknown option, known here: runtimeDir, switch, interfaces, transports, http, log',

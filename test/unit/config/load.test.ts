@@ -45,6 +45,22 @@ describe('a configuration', () => {
     ])
   })
 
+  it('impairs and traces a port only where it says so, and fills in the rest of an impairment', () => {
+    const [transport] = load(unixgram('listen: vms.sock, port: { impairment: { loss: 0.5 }, trace: true }')).transports
+    assert.deepEqual(transport?.port.impairment, {
+      seed: 1,
+      loss: 0.5,
+      duplicate: 0,
+      reorder: 0,
+      reorderMs: 5,
+      delayMs: 0,
+      jitterMs: 0,
+      bitsPerSecond: 0,
+      holdFrames: 4096,
+    })
+    assert.equal(transport?.port.trace, true)
+  })
+
   it('fills in a connecting transport', () => {
     const text = unixgram('connect: { local: a.sock, remote: /srv/x/../b.sock }, handshake: vfkit')
     assert.deepEqual(load(text).transports, [

@@ -12,6 +12,7 @@ import { POOL_RESERVE } from './egress-queue.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
 import { Engine } from './engine.js'
 import { EventReporter } from './event-reporter.js'
+import { FrameList } from './frame-list.js'
 import { FramePool } from './frame-pool.js'
 import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
 import { PortTable } from './port-table.js'
@@ -43,6 +44,7 @@ export class DataPlaneThread {
   readonly #parts: DataPlaneParts
   readonly #counters: SharedCounters
   readonly #descriptors: DescriptorTable
+  readonly #egress: Egress
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #reporter: EventReporter
   /** What data planes before this one had counted. */
@@ -74,6 +76,7 @@ export class DataPlaneThread {
     const { emit } = parts
     const tracer = new Tracer({ maxPorts: shape.maxPorts, pool: this.pool, reporter: this.#reporter, clock, emit })
     const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer)
+    this.#egress = egress
     this.ports = new PortTable({
       core: this.core,
       egress,
@@ -89,6 +92,7 @@ export class DataPlaneThread {
       core: this.core,
       pool: this.pool,
       batch: new ReceiveBatch(os.layout, this.pool),
+      list: new FrameList(),
       egress,
       tracer,
       descriptors: this.#descriptors,
@@ -130,6 +134,8 @@ export class DataPlaneThread {
       removePort: index => ports.remove(index),
       watch: (endpoint, fd) => this.#descriptors.watch(fd, endpoint),
       unwatch: fd => this.#descriptors.unwatch(fd),
+      awaitConnected: (endpoint, fd) => this.#descriptors.awaitConnected(fd, endpoint),
+      updateRestore: (index, restore) => this.#parts.emit({ type: 'port-restore', index, restore }),
       nextPortNumber: row => ++this.#counters.cells[this.#counters.endpointRow(row) + ENDPOINT_PORTS_MADE],
       countDrop: (row, reason) => {
         this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)]++
@@ -168,12 +174,33 @@ export class DataPlaneThread {
         if (command.port === null) this.core.flush()
         else if (this.ports.isUp(command.port)) this.core.flushPort(command.port)
         return
+      case 'hand-over':
+        this.handOver()
+        this.engine.running = false
+        return
       case 'stop':
         for (const endpoint of this.#endpoints.values()) endpoint.close()
         this.engine.running = false
         return
       default:
         throw new Error(`unknown command ${JSON.stringify(command)}`)
+    }
+  }
+
+  /** Reports what the next data plane needs to go on in the middle of things. What waits in queues is lost, as always. */
+  handOver(): void {
+    this.engine.finishHeld()
+    for (const endpoint of this.#endpoints.values()) endpoint.handOver?.(port => this.#egress.head(port))
+  }
+
+  /** After a fault of ours: whatever can still be said helps the next data plane. */
+  lastWords(): void {
+    for (const endpoint of this.#endpoints.values()) {
+      try {
+        endpoint.handOver?.(port => this.#egress.head(port))
+      } catch {
+        // The fault that ends this thread may be in there; that one is reported.
+      }
     }
   }
 

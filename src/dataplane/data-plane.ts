@@ -123,7 +123,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     await this.#running
     if (this.#worker === null) return this.#running
     this.#replacing = true
-    await this.#worker.terminate()
+    const worker = this.#worker
+    const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
+    await this.#command({ type: 'hand-over' }).catch(() => worker.terminate())
+    await exited
     await this.#running
   }
 
@@ -274,6 +277,11 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
           })
         }
         break
+      }
+      case 'port-restore': {
+        const port = this.ports.get(event.index)
+        if (port !== undefined) port.restore = event.restore
+        return
       }
       case 'port-removed':
         this.emit('event', event)

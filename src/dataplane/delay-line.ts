@@ -34,10 +34,11 @@ export class DelayLine {
     return this.#length[0]
   }
 
-  /** Takes a reference to the frame; false when it must be dropped. */
+  /** Takes a reference to the frame, or a copy of one that lies in a read buffer; false when it must be dropped. */
   push(dueAt: number, offset: number, length: number): boolean {
     if (this.count >= this.#dueAt.length || this.count >= this.#pool.free - POOL_RESERVE) return false
-    this.#pool.retain(offset)
+    const kept = this.#pool.keep(offset, length)
+    if (kept < 0) return false
     const arrival = this.#arrivals++
     let at = this.count++
     while (at > 0) {
@@ -46,7 +47,7 @@ export class DelayLine {
       this.#move(parent, at)
       at = parent
     }
-    this.#put(at, dueAt, arrival, offset, length)
+    this.#put(at, dueAt, arrival, kept, length)
     return true
   }
 

@@ -13,6 +13,8 @@ export interface Descriptor {
   reading: boolean
   /** Reading is held back for the moment. */
   paused: boolean
+  /** It is being connected; writable means done. */
+  connecting: boolean
   /** Ports that have frames for this descriptor. */
   readonly waiting: number[]
   interest: number
@@ -46,6 +48,18 @@ export class DescriptorTable {
     const descriptor = this.#byFd.get(fd)
     if (descriptor === undefined) return
     descriptor.reading = false
+    descriptor.connecting = false
+    this.#update(descriptor)
+  }
+
+  awaitConnected(fd: number, endpoint: Endpoint): void {
+    const descriptor = this.#obtain(fd, endpoint)
+    descriptor.connecting = true
+    this.#update(descriptor)
+  }
+
+  connected(descriptor: Descriptor): void {
+    descriptor.connecting = false
     this.#update(descriptor)
   }
 
@@ -83,6 +97,7 @@ export class DescriptorTable {
       endpoint,
       reading: false,
       paused: false,
+      connecting: false,
       waiting: [],
       interest: 0,
       solePort: -1,
@@ -95,12 +110,13 @@ export class DescriptorTable {
 
   #update(descriptor: Descriptor): void {
     const { fd, token, reading, paused, waiting } = descriptor
+    const writing = descriptor.connecting || waiting.length > 0
     // Let go while it was paused; its token may be another's by now.
     if (this.#byToken[token] !== descriptor) return
-    const interest = (reading && !paused ? READABLE : 0) | (waiting.length > 0 ? WRITABLE : 0)
+    const interest = (reading && !paused ? READABLE : 0) | (writing ? WRITABLE : 0)
     if (interest !== descriptor.interest) this.#poller.watch(fd, token, interest)
     descriptor.interest = interest
-    if (reading || waiting.length > 0) return
+    if (reading || writing) return
     this.#byToken[token] = null
     this.#byFd.delete(fd)
     this.#freeTokens.push(token)

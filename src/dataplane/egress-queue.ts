@@ -6,6 +6,7 @@
  * two a third each, and there is always room for the next port. No frame that was accepted is ever pushed out.
  */
 import type { FramePool } from './frame-pool.js'
+import { BATCH } from './receive-batch.js'
 
 /** Slots that queues never take, so that there is always one to receive into. */
 export const POOL_RESERVE = 128
@@ -29,15 +30,19 @@ export class EgressQueue {
     this.#pool = pool
   }
 
-  /** Takes a reference to the frame; false when it must be dropped. */
+  /** Takes a reference to the frame, or a copy of one that lies in a read buffer; false when it must be dropped. */
   push(offset: number, length: number): boolean {
     if (this.count >= this.#limit || this.count >= this.#pool.free - POOL_RESERVE) return false
-    const at = (this.head + this.count) & this.#mask
-    this.offset[at] = offset
-    this.length[at] = length
-    this.count++
-    this.#pool.retain(offset)
-    return true
+    return this.#append(offset, length)
+  }
+
+  /**
+   * The same for a frame that was sent in part, and so goes first and cannot be dropped: no limit holds. False only when the
+   * memory is used up to what the next batch needs.
+   */
+  pushUnfinished(offset: number, length: number): boolean {
+    if (this.count > 0) throw new Error('a frame sent in part can only be the first to wait')
+    return (this.#pool.isSlot(offset) || this.#pool.free > BATCH) && this.#append(offset, length)
   }
 
   /** How many of the waiting frames lie behind each other in the ring, from `head`. */
@@ -50,6 +55,16 @@ export class EgressQueue {
     for (let i = 0; i < count; i++) this.#pool.release(this.offset[(this.head + i) & this.#mask])
     this.head = (this.head + count) & this.#mask
     this.count -= count
+  }
+
+  #append(offset: number, length: number): boolean {
+    const kept = this.#pool.keep(offset, length)
+    if (kept < 0) return false
+    const at = (this.head + this.count) & this.#mask
+    this.offset[at] = kept
+    this.length[at] = length
+    this.count++
+    return true
   }
 
   get limit(): number {

@@ -16,11 +16,15 @@ import { transmitDropReasons } from '../switch/drop-reason.js'
 import type { DescriptorTable } from './descriptor-table.js'
 import { EgressQueue } from './egress-queue.js'
 import { type Endpoint, Fault } from './endpoint.js'
+import { LIST } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
 import { Impairment, type ImpairmentSettings } from './impairment.js'
-import { BATCH, type ReceiveBatch } from './receive-batch.js'
+import { BATCH } from './receive-batch.js'
 import { PortField, type SharedCounters } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
+
+/** Frames that can be staged for a port at a time. */
+const STAGE = Math.max(BATCH, LIST)
 
 /** Milliseconds between attempts where the kernel does not tell when a port takes frames again. */
 export const RETRY_MS = 1
@@ -33,6 +37,12 @@ const PEER_GONE = transmitDropReasons.indexOf('peer-gone')
 const ERROR = transmitDropReasons.indexOf('error')
 const IMPAIRED = transmitDropReasons.indexOf('impaired')
 
+/** Where frames lie: a ReceiveBatch, a FrameList. */
+export interface Frames {
+  readonly offset: Int32Array
+  readonly length: Int32Array
+}
+
 export class Egress {
   /** Ports that wait to be tried again by the clock. */
   readonly retry: number[] = []
@@ -42,6 +52,8 @@ export class Egress {
   readonly #rowOf: Int32Array
   readonly #endpointOf: (Endpoint | null)[]
   readonly #queueOf: (EgressQueue | null)[]
+  /** Frames that the port's endpoint takes in one call. */
+  readonly #maxTransmit: Int32Array
   readonly #impairmentOf: (Impairment | null)[]
   /** Ports that have one. */
   readonly #impaired: number[] = []
@@ -51,7 +63,7 @@ export class Egress {
   /** The descriptor a blocked port waits for; -1 when by the clock. */
   readonly #waitsFor: Int32Array
   readonly #lastProgress: Float64Array
-  /** Frames staged for each port in this batch: BATCH places for each. */
+  /** Frames staged for each port in this batch: STAGE places for each. */
   readonly #stagedOffset: Int32Array
   readonly #stagedLength: Int32Array
   readonly #stagedCount: Int32Array
@@ -76,17 +88,19 @@ export class Egress {
     this.#queueOf = new Array(maxPorts).fill(null)
     this.#impairmentOf = new Array(maxPorts).fill(null)
     this.#tracer = tracer
+    this.#maxTransmit = new Int32Array(maxPorts)
     this.#blocked = new Uint8Array(maxPorts)
     this.#waitsFor = new Int32Array(maxPorts).fill(-1)
     this.#lastProgress = new Float64Array(maxPorts)
-    this.#stagedOffset = new Int32Array(maxPorts * BATCH)
-    this.#stagedLength = new Int32Array(maxPorts * BATCH)
+    this.#stagedOffset = new Int32Array(maxPorts * STAGE)
+    this.#stagedLength = new Int32Array(maxPorts * STAGE)
     this.#stagedCount = new Int32Array(maxPorts)
     this.#touched = new Int32Array(maxPorts)
   }
 
   addPort(port: number, endpoint: Endpoint, queueFrames: number): void {
     this.#endpointOf[port] = endpoint
+    this.#maxTransmit[port] = Math.min(STAGE, endpoint.maxTransmit ?? BATCH)
     this.setQueueLimit(port, queueFrames)
   }
 
@@ -102,8 +116,13 @@ export class Egress {
     const before = this.#queueOf[port]
     if (before?.limit === queueFrames) return
     const queue = new EgressQueue(this.#pool, queueFrames)
+    let unfinished = this.#endpointOf[port]?.unfinished?.(port) === true
     for (; before !== null && before.count > 0; before.shift(1)) {
-      if (!queue.push(before.offset[before.head], before.length[before.head])) this.#drop(port, QUEUE_FULL, 1)
+      const offset = before.offset[before.head]
+      const length = before.length[before.head]
+      if (unfinished) queue.pushUnfinished(offset, length)
+      else if (!queue.push(offset, length)) this.#drop(port, QUEUE_FULL, 1)
+      unfinished = false
     }
     this.#queueOf[port] = queue
     this.#gauge(port, queue)
@@ -140,19 +159,27 @@ export class Egress {
     }
   }
 
-  /** Notes that frame `i` of the batch goes out of `port`, if it fits there. */
-  stage(port: number, batch: ReceiveBatch, i: number, maxFrameSize: Int32Array): void {
-    const length = batch.length[i]
-    if (length > maxFrameSize[port]) {
-      this.#drop(port, OVERSIZE, 1)
-      return
+  /**
+   * Notes that frames `first` to `first + count - 1` of a batch or list go out of `port`, as far as they fit there. Of one
+   * batch or list, no more than it holds may be staged between two calls of `flush`.
+   */
+  stage(port: number, frames: Frames, first: number, count: number, maxFrameSize: Int32Array): void {
+    const { offset, length } = frames
+    const longest = maxFrameSize[port]
+    const before = this.#stagedCount[port]
+    let at = port * STAGE + before
+    for (let i = first; i < first + count; i++) {
+      if (length[i] > longest) {
+        this.#drop(port, OVERSIZE, 1)
+        continue
+      }
+      this.#stagedOffset[at] = offset[i]
+      this.#stagedLength[at] = length[i]
+      at++
     }
-    const count = this.#stagedCount[port]
-    if (count === 0) this.#touched[this.#touchedCount++] = port
-    const at = port * BATCH + count
-    this.#stagedOffset[at] = batch.offset[i]
-    this.#stagedLength[at] = length
-    this.#stagedCount[port] = count + 1
+    const staged = at - port * STAGE
+    if (before === 0 && staged > 0) this.#touched[this.#touchedCount++] = port
+    this.#stagedCount[port] = staged
   }
 
   /** Sends or queues everything staged. */
@@ -162,7 +189,7 @@ export class Egress {
       const port = this.#touched[i]
       const count = this.#stagedCount[port]
       this.#stagedCount[port] = 0
-      const first = port * BATCH
+      const first = port * STAGE
       const impairment = this.#impairmentOf[port]
       if (impairment === null) this.#deliver(port, this.#stagedOffset, this.#stagedLength, first, count)
       else this.#impair(port, impairment, first, count)
@@ -176,7 +203,7 @@ export class Egress {
     const queue = this.#queueOf[port]
     if (this.#blocked[port] === 0 || queue === null) return
     for (let rounds = 0; rounds < 2 && queue.count > 0; rounds++) {
-      const count = Math.min(BATCH, queue.contiguous())
+      const count = Math.min(this.#maxTransmit[port], queue.contiguous())
       const sent = this.#send(port, queue.offset, queue.length, queue.head, count)
       queue.shift(sent)
       if (this.#gone) this.#takeDown(port)
@@ -196,6 +223,14 @@ export class Egress {
     this.#unblock(port)
   }
 
+  /** A copy of the frame that waits first for this port; null where none does. */
+  head(port: number): Uint8Array | null {
+    const queue = this.#queueOf[port]
+    if (queue === null || queue.count === 0) return null
+    const offset = queue.offset[queue.head]
+    return this.#pool.bytes.slice(offset, offset + queue.length[queue.head])
+  }
+
   /** Frames that wait for this port. */
   waiting(port: number): number {
     return this.#queueOf[port]?.count ?? 0
@@ -211,9 +246,12 @@ export class Egress {
   }
 
   #deliver(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
-    const sent = this.#blocked[port] === 1 ? 0 : this.#send(port, offsets, lengths, first, count)
+    const waits = this.#blocked[port] === 1
+    const sent = waits ? 0 : this.#send(port, offsets, lengths, first, count)
     if (this.#gone) this.#takeDown(port)
-    else if (sent < count) this.#enqueue(port, offsets, lengths, first + sent, count - sent)
+    else if (sent < count && !waits && this.#endpointOf[port]?.unfinished?.(port) === true) {
+      this.#enqueueUnfinished(port, offsets, lengths, first + sent, count - sent)
+    } else if (sent < count) this.#enqueue(port, offsets, lengths, first + sent, count - sent)
   }
 
   #impair(port: number, impairment: Impairment, first: number, count: number): void {
@@ -236,11 +274,13 @@ export class Egress {
     const endpoint = this.#endpointOf[port] as Endpoint
     let done = 0
     for (let faults = 0; done < count && faults < MAX_FAULTS; ) {
-      const taken = endpoint.transmit(port, offsets, lengths, first + done, count - done)
+      const asked = Math.min(count - done, this.#maxTransmit[port])
+      const taken = endpoint.transmit(port, offsets, lengths, first + done, asked)
       if (taken > 0) {
         this.#countSent(port, offsets, lengths, first + done, taken)
         done += taken
         if (done === count) return count
+        if (taken === asked) continue
         // The kernel stopped in the middle: full, nearly always. If it was an error, it will be the next answer.
         break
       }
@@ -285,6 +325,17 @@ export class Egress {
     while (queued < count && queue.push(offsets[first + queued], lengths[first + queued])) queued++
     if (queued < count) this.#drop(port, QUEUE_FULL, count - queued)
     this.#gauge(port, queue)
+  }
+
+  /** Of the first frame a part was sent already. Without it the peer would read noise, so it is kept or the port ends. */
+  #enqueueUnfinished(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
+    const queue = this.#queueOf[port] as EgressQueue
+    if (queue.pushUnfinished(offsets[first], lengths[first])) {
+      this.#enqueue(port, offsets, lengths, first + 1, count - 1)
+    } else {
+      this.#drop(port, ERROR, count)
+      this.#takeDown(port)
+    }
   }
 
   #block(port: number, endpoint: Endpoint): void {

@@ -2,6 +2,8 @@
  * From the kind of a transport or interface to the data plane's half of it. With worker.ts the only file of this folder that knows
  * them; a further kind is one line in the table.
  */
+import { StreamEndpoint } from '../transports/stream/endpoint.js'
+import { STREAM } from '../transports/stream/options.js'
 import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
 import { OnePeerEndpoint } from '../transports/unixgram/one-peer.js'
 import { UNIXGRAM, type UnixgramOptions } from '../transports/unixgram/options.js'
@@ -11,6 +13,7 @@ import type { EndpointSpec } from './messages.js'
 type CreateEndpoint = (spec: EndpointSpec, host: EndpointHost) => Endpoint
 
 const kinds: Readonly<Record<string, CreateEndpoint>> = {
+  [STREAM]: (spec, host) => new StreamEndpoint(spec, host),
   [UNIXGRAM]: (spec, host) =>
     (spec.options as UnixgramOptions).mode === 'many'
       ? new ManyPeersEndpoint(spec, host)

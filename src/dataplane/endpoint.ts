@@ -12,6 +12,7 @@
  *   opens one reports it (`PortUpdate.descriptors`), and closes it when its port is closed.
  */
 import type { Os } from '../os/os.js'
+import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
 import type { ImpairmentSettings } from './impairment.js'
 import type { EndpointMessage } from './messages.js'
@@ -27,10 +28,29 @@ export interface Endpoint {
    */
   receive(fd: number, batch: ReceiveBatch): number
   /**
-   * Sends frames `first` to `first + count - 1` (at most BATCH) and returns how many were taken from the front, or a negated
-   * error number when not even the first was.
+   * For an endpoint that reads streams, instead of `receive`: fills the list with the next frames that lie in a read buffer,
+   * reading first when nothing of the last read is left. Returns how many; 0 when there is none.
+   */
+  receiveInPlace?(fd: number, list: FrameList): number
+  /** Most frames of one `transmit`; BATCH where it is not said. */
+  readonly maxTransmit?: number
+  /**
+   * Sends frames `first` to `first + count - 1` (at most `maxTransmit`) and returns how many were taken from the front, or a
+   * negated error number when not even the first was. Headroom may be written to, where `FramePool.isSlot` says there is any.
    */
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number
+  /**
+   * After `transmit` took fewer than all: the first of the rest was sent in part, so it must come first in the next call and
+   * must not be dropped. Datagram endpoints have no such thing.
+   */
+  unfinished?(port: number): boolean
+  /** A descriptor that `host.awaitConnected` was asked about is connected, or failed to. */
+  connected?(fd: number): void
+  /**
+   * Another data plane takes over: report with `host.updateRestore` what it needs to go on in the middle of things. `headOf`
+   * is the frame that waits first for a port; null where none does.
+   */
+  handOver?(headOf: (port: number) => Uint8Array | null): void
   /** Says what an error of `transmit` means. May mend the cause, e.g. connect again. */
   fault(port: number, errno: number): Fault
   /** After `fault` said so: takes the port down. */
@@ -78,6 +98,10 @@ export interface EndpointHost {
   /** Calls `receive` whenever the descriptor has something. */
   watch(endpoint: Endpoint, fd: number): void
   unwatch(fd: number): void
+  /** Calls `connected` once, when a descriptor that is being connected is writable. */
+  awaitConnected(endpoint: Endpoint, fd: number): void
+  /** What `portUp` said of restoring is no longer true; this is. Nobody is told but the next data plane. */
+  updateRestore(index: number, restore: unknown): void
   /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
   nextPortNumber(endpointIndex: number): number
   countDrop(endpointIndex: number, reason: EndpointDropReason): void

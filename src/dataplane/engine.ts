@@ -14,9 +14,12 @@ import { READABLE, WRITABLE } from '../os/poller.js'
 import { settle, type Waker } from '../os/waker.js'
 import type { Switch } from '../switch/switch.js'
 import { Verdict } from '../switch/switch.js'
+import { HEADER_SIZE } from '../wire/ethernet.js'
 import { BackPressure } from './back-pressure.js'
 import type { Descriptor, DescriptorTable } from './descriptor-table.js'
-import { type Egress, RETRY_MS } from './egress.js'
+import { type Egress, type Frames, RETRY_MS } from './egress.js'
+import type { Endpoint } from './endpoint.js'
+import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
 import { BATCH, type ReceiveBatch } from './receive-batch.js'
 import { batchBuckets, PortField, type SharedCounters, SwitchField } from './shared-memory.js'
@@ -35,6 +38,7 @@ export interface EngineParts {
   core: Switch
   pool: FramePool
   batch: ReceiveBatch
+  list: FrameList
   egress: Egress
   tracer: Tracer
   descriptors: DescriptorTable
@@ -59,13 +63,15 @@ export class Engine {
   /** The same, as the integer modulo 2^32 that the core wants: a small integer costs no allocation. */
   #time = 0
   #slowAt: number
+  /** Their senders wait, and what was read from them lies in a read buffer. */
+  readonly #held: Descriptor[] = []
   #turnsToCommands = TURNS_BETWEEN_COMMANDS
 
   constructor(parts: EngineParts) {
     this.#parts = parts
     this.#cells = parts.counters.cells
     this.#rowOf = Int32Array.from({ length: parts.maxPorts }, (_, index) => parts.counters.portRow(index))
-    this.#bucketOf = Int32Array.from({ length: BATCH + 1 }, (_, count) => {
+    this.#bucketOf = Int32Array.from({ length: BATCH + 2 }, (_, count) => {
       const bucket = batchBuckets.findIndex(bound => count <= bound)
       return SwitchField.batchBucket + (bucket < 0 ? batchBuckets.length : bucket)
     })
@@ -87,12 +93,13 @@ export class Engine {
     for (let i = 0; i < ready; i++) {
       const descriptor = descriptors.byToken(poller.tokens[i])
       if (descriptor === null) continue
-      if ((poller.events[i] & WRITABLE) !== 0) this.#resumeWaiting(descriptor)
+      if ((poller.events[i] & WRITABLE) !== 0) this.#writable(descriptor)
       if ((poller.events[i] & READABLE) !== 0) this.#receive(descriptor)
     }
     for (let i = egress.retry.length - 1; i >= 0; i--) egress.resume(egress.retry[i], began)
     egress.releaseDue(began)
     this.backPressure.review(began)
+    if (this.#held.length > 0) this.#resumeHeld()
     if (began >= this.#slowAt) this.#slowWork(began)
     if (--this.#turnsToCommands === 0) this.#commands()
     this.#cells[SwitchField.turns]++
@@ -115,44 +122,124 @@ export class Engine {
       return
     }
     if (descriptor.paused || !descriptor.reading) return
+    if (descriptor.endpoint.receiveInPlace !== undefined) {
+      this.#receiveInPlace(descriptor, true)
+      return
+    }
     const count = descriptor.endpoint.receive(descriptor.fd, batch)
     if (count <= 0) return
-    this.#cells[SwitchField.batchSum] += count
-    this.#cells[SwitchField.batchCount]++
-    this.#cells[this.#bucketOf[count]]++
+    this.#countBatch(count)
     if (tracer.active) tracer.received(batch, count)
-    for (let i = 0; i < count; i++) if (batch.port[i] >= 0) this.#switch(i)
+    for (let i = 0; i < count; i++) if (batch.port[i] >= 0) this.#switch(batch, i, 1, batch.length[i], batch.port[i])
     egress.flush(this.#now)
     this.backPressure.afterBatch(descriptor, batch.port[0], this.#now)
     batch.recycle(count)
+  }
+
+  /**
+   * One read, list by list. When its only destination is full before all of it is switched, the rest stays in the read buffer
+   * and the sender waits, unless `mayHold` forbids it or there is no other buffer to read into.
+   */
+  #receiveInPlace(descriptor: Descriptor, mayHold: boolean): void {
+    const { list, egress, tracer, pool } = this.#parts
+    const { endpoint, fd } = descriptor
+    do {
+      const count = (endpoint as Required<Endpoint>).receiveInPlace(fd, list)
+      if (count === 0) return
+      this.#countBatch(count)
+      if (tracer.active) tracer.receivedInPlace(list, count)
+      this.#switchList(list, count)
+      egress.flush(this.#now)
+      this.backPressure.afterBatch(descriptor, list.port, this.#now)
+      if (list.more && descriptor.paused && mayHold && pool.sparesBuffer) {
+        this.#held.push(descriptor)
+        return
+      }
+    } while (list.more && descriptor.reading)
+  }
+
+  /** Goes on with those who were held back and are not any more; the kernel need not have anything new for them. */
+  #resumeHeld(): void {
+    for (let i = this.#held.length - 1; i >= 0; i--) {
+      const descriptor = this.#held[i]
+      if (descriptor.paused && descriptor.reading) continue
+      this.#held.splice(i, 1)
+      if (descriptor.reading) this.#receiveInPlace(descriptor, true)
+    }
+  }
+
+  /** Switches what is still held, whether its destination is full or not: nobody will come back for it. */
+  finishHeld(): void {
+    for (const descriptor of this.#held.splice(0)) if (descriptor.reading) this.#receiveInPlace(descriptor, false)
+  }
+
+  #countBatch(count: number): void {
+    this.#cells[SwitchField.batchSum] += count
+    this.#cells[SwitchField.batchCount]++
+    this.#cells[this.#bucketOf[Math.min(count, BATCH + 1)]]++
     if (this.#slowAt > this.#now + SETTLE_MS) this.#slowAt = this.#now + SETTLE_MS
   }
 
-  #switch(i: number): void {
-    const { batch, core, egress, pool } = this.#parts
-    const ingress = batch.port[i]
-    const length = batch.length[i]
+  /** Frames of one port in a row from and to the same addresses have the same verdict, at the same time: one for the run. */
+  #switchList(list: FrameList, count: number): void {
+    const { view } = this.#parts.pool
+    const { offset, length, port } = list
+    const longest = this.#parts.core.maxFrameSize[port]
+    for (let first = 0; first < count; ) {
+      let bytes = length[first]
+      let next = first + 1
+      if (bytes >= HEADER_SIZE && bytes <= longest) {
+        const at = offset[first]
+        const a = view.getInt32(at, true)
+        const b = view.getInt32(at + 4, true)
+        const c = view.getInt32(at + 8, true)
+        for (; next < count; next++) {
+          const size = length[next]
+          const other = offset[next]
+          if (
+            size < HEADER_SIZE ||
+            size > longest ||
+            view.getInt32(other, true) !== a ||
+            view.getInt32(other + 4, true) !== b ||
+            view.getInt32(other + 8, true) !== c
+          )
+            break
+          bytes += size
+        }
+      }
+      this.#switch(list, first, next - first, bytes, port)
+      first = next
+    }
+  }
+
+  /** Frames `first` to `first + count - 1`, which are alike. */
+  #switch(frames: Frames, first: number, count: number, bytes: number, ingress: number): void {
+    const { core, egress, pool } = this.#parts
     const row = this.#rowOf[ingress]
-    this.#cells[row + PortField.receiveFrames]++
-    this.#cells[row + PortField.receiveBytes] += length
-    const verdict = core.forward(pool.bytes, batch.offset[i], length, ingress, this.#time)
+    this.#cells[row + PortField.receiveFrames] += count
+    this.#cells[row + PortField.receiveBytes] += bytes
+    const verdict = core.forward(pool.bytes, frames.offset[first], frames.length[first], ingress, this.#time)
     if (verdict >= 0) {
-      egress.stage(verdict, batch, i, core.maxFrameSize)
+      egress.stage(verdict, frames, first, count, core.maxFrameSize)
       this.backPressure.note(verdict)
     } else if (verdict <= Verdict.dropBase) {
-      this.#cells[row + PortField.receiveDrop + Verdict.dropBase - verdict]++
+      this.#cells[row + PortField.receiveDrop + Verdict.dropBase - verdict] += count
     } else {
-      this.#cells[SwitchField.flood + Verdict.floodBroadcast - verdict]++
+      this.#cells[SwitchField.flood + Verdict.floodBroadcast - verdict] += count
       this.backPressure.noteFlood()
       const targets = core.floodTargets(ingress)
       for (let t = 0; t < targets.length; t++) {
-        if (targets[t] !== ingress) egress.stage(targets[t], batch, i, core.maxFrameSize)
+        if (targets[t] !== ingress) egress.stage(targets[t], frames, first, count, core.maxFrameSize)
       }
     }
   }
 
-  #resumeWaiting(descriptor: Descriptor): void {
-    const { waiting } = descriptor
+  #writable(descriptor: Descriptor): void {
+    const { waiting, endpoint, fd } = descriptor
+    if (descriptor.connecting) {
+      endpoint.connected?.(fd)
+      this.#parts.descriptors.connected(descriptor)
+    }
     // Backwards: a port whose queue empties takes itself off the list.
     for (let i = waiting.length - 1; i >= 0; i--) this.#parts.egress.resume(waiting[i], this.#now)
   }

@@ -55,6 +55,8 @@ export type Command =
   | { type: 'set-policy'; name: string; policy: EgressPolicy }
   | { type: 'set-limits'; maxFrameSize: number; ageingMs: number; maxEntriesPerPort: number }
   | { type: 'flush'; port: number | null }
+  /** Ends the thread; another will go on with its descriptors and ports. */
+  | { type: 'hand-over' }
   | { type: 'stop' }
 
 /** Every command is answered, in order. */
@@ -70,6 +72,8 @@ export type Event =
   | { type: 'reply'; id: number; error: string | null }
   | { type: 'port-added'; index: number; id: number; name: string; transport: string; kind: string; at: number }
   | ({ type: 'port-up' | 'port-down'; index: number; id: number; at: number } & PortUpdate)
+  /** For the next data plane only. */
+  | { type: 'port-restore'; index: number; restore: unknown }
   | { type: 'port-removed'; index: number; id: number; at: number }
   | { type: 'mac-learned'; mac: string; port: number; at: number }
   | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }

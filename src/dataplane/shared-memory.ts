@@ -66,7 +66,15 @@ export const SwitchField = {
 const SWITCH_FIELDS = 40
 
 /** Reasons for which an endpoint discards what it received before any port is known. */
-export const endpointDropReasons = ['unbound', 'peer-limit', 'peer-gone', 'handshake', 'stranger'] as const
+export const endpointDropReasons = [
+  'unbound',
+  'peer-limit',
+  'peer-gone',
+  'handshake',
+  'stranger',
+  'bad-length',
+  'cut-off',
+] as const
 export type EndpointDropReason = (typeof endpointDropReasons)[number]
 /** How many ports an endpoint has made; behind its drop counters. */
 export const ENDPOINT_PORTS_MADE = 31

@@ -6,6 +6,7 @@
  */
 import { DESTINATION, ETHER_TYPE, formatMac, HEADER_SIZE, macHigh, macLow, SOURCE } from '../wire/ethernet.js'
 import type { EventReporter } from './event-reporter.js'
+import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
 import type { Event } from './messages.js'
 import type { ReceiveBatch } from './receive-batch.js'
@@ -40,6 +41,12 @@ export class Tracer {
       const port = batch.port[i]
       if (port >= 0 && this.#traced[port] === 1) this.#report(port, 'receive', batch.offset[i], batch.length[i])
     }
+  }
+
+  /** The first `count` frames of the list came in. */
+  receivedInPlace({ port, offset, length }: FrameList, count: number): void {
+    if (this.#traced[port] === 0) return
+    for (let i = 0; i < count; i++) this.#report(port, 'receive', offset[i], length[i])
   }
 
   /** These frames went out of the port. */

@@ -16,7 +16,12 @@ function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {
     nextCommand: () => receiveMessageOnPort(port)?.message as Request | undefined,
     clock: sharedClock(),
   })
-  thread.engine.run()
+  try {
+    thread.engine.run()
+  } catch (error) {
+    thread.lastWords()
+    throw error
+  }
   port.close()
 }
 

@@ -29,6 +29,10 @@ export interface Layout {
   constants: {
     AF_UNIX: number
     SOCK_DGRAM: number
+    SOCK_STREAM: number
+    SO_ERROR: number
+    /** Keeps SIGPIPE away. 0 on macOS, where older kernels do not know the flag: Node ignores the signal anyway. */
+    MSG_NOSIGNAL: number
     SOL_SOCKET: number
     SO_SNDBUF: number
     SO_RCVBUF: number
@@ -47,6 +51,8 @@ export type ErrorName =
   | 'EINTR'
   | 'EAGAIN'
   | 'ENOMEM'
+  | 'ENFILE'
+  | 'EMFILE'
   | 'EACCES'
   | 'EEXIST'
   | 'EINVAL'
@@ -55,7 +61,10 @@ export type ErrorName =
   | 'EMSGSIZE'
   | 'EPROTOTYPE'
   | 'EADDRINUSE'
+  | 'ECONNABORTED'
   | 'ECONNRESET'
+  | 'ETIMEDOUT'
+  | 'EINPROGRESS'
   | 'ENOBUFS'
   | 'EISCONN'
   | 'ENOTCONN'
@@ -68,6 +77,9 @@ export const linuxLayout: Layout = {
   constants: {
     AF_UNIX: 1,
     SOCK_DGRAM: 2,
+    SOCK_STREAM: 1,
+    SO_ERROR: 4,
+    MSG_NOSIGNAL: 0x4000,
     SOL_SOCKET: 1,
     SO_SNDBUF: 7,
     SO_RCVBUF: 8,
@@ -82,6 +94,8 @@ export const linuxLayout: Layout = {
     EINTR: 4,
     EAGAIN: 11,
     ENOMEM: 12,
+    ENFILE: 23,
+    EMFILE: 24,
     EACCES: 13,
     EEXIST: 17,
     EINVAL: 22,
@@ -90,7 +104,10 @@ export const linuxLayout: Layout = {
     EMSGSIZE: 90,
     EPROTOTYPE: 91,
     EADDRINUSE: 98,
+    ECONNABORTED: 103,
     ECONNRESET: 104,
+    ETIMEDOUT: 110,
+    EINPROGRESS: 115,
     ENOBUFS: 105,
     EISCONN: 106,
     ENOTCONN: 107,
@@ -107,6 +124,9 @@ export const darwinLayout: Layout = {
   constants: {
     AF_UNIX: 1,
     SOCK_DGRAM: 2,
+    SOCK_STREAM: 1,
+    SO_ERROR: 0x1007,
+    MSG_NOSIGNAL: 0,
     SOL_SOCKET: 0xffff,
     SO_SNDBUF: 0x1001,
     SO_RCVBUF: 0x1002,
@@ -121,6 +141,8 @@ export const darwinLayout: Layout = {
     EINTR: 4,
     EAGAIN: 35,
     ENOMEM: 12,
+    ENFILE: 23,
+    EMFILE: 24,
     EACCES: 13,
     EEXIST: 17,
     EINVAL: 22,
@@ -129,7 +151,10 @@ export const darwinLayout: Layout = {
     EMSGSIZE: 40,
     EPROTOTYPE: 41,
     EADDRINUSE: 48,
+    ECONNABORTED: 53,
     ECONNRESET: 54,
+    ETIMEDOUT: 60,
+    EINPROGRESS: 36,
     ENOBUFS: 55,
     EISCONN: 56,
     ENOTCONN: 57,

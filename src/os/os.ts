@@ -26,6 +26,8 @@ export interface Os {
    * negated error number if it did not even take the first.
    */
   sendMessages(fd: number, vector: MessageVector, count: number): number
+  /** Reads from a stream socket without blocking. Returns the bytes read, 0 at the end, or a negated error number. */
+  receiveBytes(fd: number, address: number, length: number): number
 }
 
 /** One call for the whole vector (recvmmsg(2), sendmmsg(2)). */
@@ -52,6 +54,10 @@ class LinuxOs implements Os {
 
   sendMessages(fd: number, vector: MessageVector, count: number): number {
     return libc.orErrno(this.#sendmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT))
+  }
+
+  receiveBytes(fd: number, address: number, length: number): number {
+    return libc.orErrno(libc.recv(fd, address, length, linuxLayout.constants.MSG_DONTWAIT))
   }
 }
 
@@ -89,6 +95,10 @@ export class PortableOs implements Os {
       if (sent < 0) return i > 0 ? i : -libc.errno()
     }
     return count
+  }
+
+  receiveBytes(fd: number, address: number, length: number): number {
+    return libc.orErrno(libc.recv(fd, address, length, this.layout.constants.MSG_DONTWAIT))
   }
 }
 

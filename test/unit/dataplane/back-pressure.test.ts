@@ -48,7 +48,7 @@ describe('BackPressure', () => {
     for (let i = 0; i < frames; i++) {
       const port = ports[i % ports.length] as number
       parts.batch.length[i] = 60
-      egress.stage(port, parts.batch, i, maxFrameSize)
+      egress.stage(port, parts.batch, i, 1, maxFrameSize)
       pressure.note(port)
     }
     endpoint.answers = ports.includes(FULL) && egress.waiting(FULL) === 0 ? [-EAGAIN] : []

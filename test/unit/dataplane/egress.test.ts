@@ -29,7 +29,7 @@ describe('Egress', () => {
   const deliver = (lengths: number[], ports = [PORT], now = 0) => {
     for (const [i, length] of lengths.entries()) {
       parts.batch.length[i] = length
-      for (const port of ports) egress.stage(port, parts.batch, i, maxFrameSize)
+      for (const port of ports) egress.stage(port, parts.batch, i, 1, maxFrameSize)
     }
     egress.flush(now)
     parts.batch.recycle(lengths.length)

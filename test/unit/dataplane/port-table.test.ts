@@ -103,7 +103,7 @@ describe('PortTable', () => {
     endpoint.answers = [-11]
     endpoint.faults = { 11: Fault.wait }
     parts.batch.length[0] = 60
-    egress.stage(index, parts.batch, 0, core.maxFrameSize)
+    egress.stage(index, parts.batch, 0, 1, core.maxFrameSize)
     egress.flush(0)
     parts.batch.recycle(1)
     assert.equal(egress.waiting(index), 1)

@@ -1,0 +1,103 @@
+/** Stream sockets: pairs, accepting, connecting, what became of them. Not on the data path, reading apart. */
+import type { Layout } from './layout.js'
+import * as libc from './libc.js'
+import { NativeMemory } from './native-memory.js'
+
+const POLLHUP_OR_ERR = 0x10 | 0x08
+/** Linux only; on macOS POLLHUP says it. */
+const POLLRDHUP = 0x2000
+
+/** Two non-blocking unix stream sockets connected to each other. Throws where there are no descriptors left. */
+export function streamPair(layout: Layout): [number, number] {
+  const pair = new NativeMemory(8)
+  const result = libc.orErrno(libc.socketpair(layout.constants.AF_UNIX, layout.constants.SOCK_STREAM, 0, pair.address))
+  if (result < 0) throw new Error(`socketpair: errno ${-result}`)
+  const [ours, theirs] = pair.words as unknown as [number, number]
+  libc.nonBlocking(ours, layout.constants.O_NONBLOCK)
+  libc.nonBlocking(theirs, layout.constants.O_NONBLOCK)
+  return [ours, theirs]
+}
+
+/** The next connection that waits at a listening socket, non-blocking; a negated error number when there is none. */
+export function acceptConnection(layout: Layout, fd: number): number {
+  const accepted = libc.orErrno(libc.accept(fd, 0, 0))
+  if (accepted >= 0) libc.nonBlocking(accepted, layout.constants.O_NONBLOCK)
+  return accepted
+}
+
+/** A non-blocking stream socket that is connecting to this raw address, or a negated error number. */
+export function dial(layout: Layout, family: number, address: Uint8Array): { fd: number; result: number } {
+  const fd = libc.orErrno(libc.socket(family, layout.constants.SOCK_STREAM, 0))
+  if (fd < 0) return { fd, result: fd }
+  libc.nonBlocking(fd, layout.constants.O_NONBLOCK)
+  const memory = new NativeMemory(address.length)
+  memory.bytes.set(address)
+  return { fd, result: libc.orErrno(libc.connectSocket(fd, memory.address, address.length)) }
+}
+
+/** The error that waits at a socket; 0 for none. Asking takes it away. */
+export function socketError(layout: Layout, fd: number): number {
+  const memory = new NativeMemory(16)
+  memory.words[2] = 4
+  libc.getsockopt(fd, layout.constants.SOL_SOCKET, layout.constants.SO_ERROR, memory.address, memory.address + 8)
+  return memory.words[0]
+}
+
+/** Whether the other end has gone, even if what it sent before was not read yet. */
+export function hasHungUp(fd: number): boolean {
+  const entry = new NativeMemory(8)
+  entry.words[0] = fd
+  entry.words[1] = POLLRDHUP
+  return libc.pollDescriptors(entry.address, 1, 0) > 0 && ((entry.words[1] >>> 16) & (POLLHUP_OR_ERR | POLLRDHUP)) !== 0
+}
+
+const IPPROTO_TCP = 6
+const TCP_NODELAY = 1
+
+/** Frames wait for nobody: a short one is sent at once. */
+export function setNoDelay(layout: Layout, fd: number): void {
+  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+  void layout
+}
+
+/** A peer that is silent for so long is asked, three times; one that does not answer is gone. */
+export function setKeepAlive(layout: Layout, fd: number, seconds: number): void {
+  // include/uapi/linux/tcp.h; xnu bsd/netinet/tcp.h (TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT) and bsd/sys/socket.h
+  const darwin = layout.platform === 'darwin'
+  const every = Math.max(1, Math.round(seconds / 3))
+  setOption(fd, layout.constants.SOL_SOCKET, darwin ? 8 : 9, 1)
+  setOption(fd, IPPROTO_TCP, darwin ? 0x10 : 4, seconds)
+  setOption(fd, IPPROTO_TCP, darwin ? 0x101 : 5, every)
+  setOption(fd, IPPROTO_TCP, darwin ? 0x102 : 6, 3)
+}
+
+/** Whether the socket is of an internet family, as far as one can tell from its address. */
+export function isInternet(layout: Layout, fd: number): boolean {
+  const address = nameOf(libc.getsockname, fd)
+  return address.length > 0 && address[layout.sockaddrUn.familyOffset] !== layout.constants.AF_UNIX
+}
+
+/** Who is at the other end, for people: an address, or on Linux the process; null where nobody can say. */
+export function peerOf(layout: Layout, fd: number): string | null {
+  if (isInternet(layout, fd)) return null
+  if (layout.platform === 'darwin') return null
+  const memory = new NativeMemory(24)
+  memory.words[4] = 12
+  const SO_PEERCRED = 17
+  if (libc.getsockopt(fd, layout.constants.SOL_SOCKET, SO_PEERCRED, memory.address, memory.address + 16) < 0)
+    return null
+  return `pid ${memory.words[0]}`
+}
+
+function nameOf(call: (fd: number, address: number, length: number) => number, fd: number): Uint8Array {
+  const memory = new NativeMemory(136)
+  memory.words[32] = 128
+  if (call(fd, memory.address, memory.address + 128) < 0) return new Uint8Array(0)
+  return memory.bytes.slice(0, memory.words[32])
+}
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  const memory = new NativeMemory(8)
+  memory.words[0] = value
+  libc.setsockopt(fd, level, name, memory.address, 4)
+}

@@ -1,0 +1,344 @@
+/**
+ * Frames over stream sockets: the data plane's half.
+ *
+ * Each connection is a port. Where there can be many (`listen`), a port is made by the connection and ends with it, since a
+ * connection has no name by which its successor could be known. Where there is one (`peers: one`, `connect`) or where the main
+ * thread keeps books (`given`), the port stays and waits for the next.
+ *
+ * What a peer can do wrong ends its connection and nothing else: a length that cannot be one (`bad-length`). It is the peer's to
+ * connect again, or ours to dial again, where frames have a beginning once more.
+ *
+ * A connection survives the data plane that served it if that one could still say where in a frame both directions were
+ * (`handOver`). If it could not, the connection is closed (`cut-off`): going on at a guess would turn the stream into noise.
+ */
+import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
+import { type FrameList, LIST } from '../../dataplane/frame-list.js'
+import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
+import { GatherVector } from '../../os/gather-vector.js'
+import * as streams from '../../os/stream-socket.js'
+import { closeSocket } from '../../os/unix-socket.js'
+import { Connection } from './connection.js'
+import { Prefixes } from './frame-writer.js'
+import type { ConnectionRestore, GivenConnection, StreamDowncall, StreamOptions, StreamUpcall } from './options.js'
+import { prepareSocket } from './socket-options.js'
+
+/** Connections taken in one turn; the others wait for the next, after frames had theirs. */
+const ACCEPTS = 16
+/** A connection that is not made in this time will not be. */
+const DIAL_TIMEOUT_MS = 10_000
+
+interface Dialling {
+  fd: number
+  since: number
+  peer: string
+}
+
+export class StreamEndpoint implements Endpoint {
+  readonly maxTransmit = LIST
+  readonly #host: EndpointHost
+  readonly #spec: EndpointSpec
+  readonly #options: StreamOptions
+  readonly #vector: GatherVector
+  readonly #prefixes = new Prefixes()
+  readonly #byFd: (Connection | undefined)[] = []
+  readonly #byPort: (Connection | undefined)[] = []
+  /** A port is made for each connection, and ends with it. */
+  readonly #manyPorts: boolean
+  /** Else: ports by name, whether connected or not. */
+  readonly #lasting = new Map<string, number>()
+  #count = 0
+  #maxPeers: number
+  #dialling: Dialling | null = null
+  /** Listening sockets left alone until the next tick, because there are no descriptors. */
+  #exhausted = false
+
+  constructor(spec: EndpointSpec, host: EndpointHost) {
+    this.#host = host
+    this.#spec = spec
+    this.#options = spec.options as StreamOptions
+    this.#vector = new GatherVector(host.os.layout)
+    this.#manyPorts = this.#options.mode === 'listen' && this.#options.peers === 'many'
+    this.#maxPeers = this.#options.mode === 'listen' ? this.#options.maxPeers : Number.POSITIVE_INFINITY
+  }
+
+  open(): void {
+    const options = this.#options
+    const over = this.#restorePorts()
+    if (options.mode === 'given') {
+      for (const given of options.connections) if (!over.has(given.id)) this.#give(given)
+    } else if (!this.#manyPorts) this.#lastingPort(this.#spec.name)
+    if (options.mode === 'listen') for (const fd of options.listening) this.#host.watch(this, fd)
+    if (options.mode === 'connect' && this.#count === 0) this.#upcall({ type: 'idle', error: null, wasUp: false })
+  }
+
+  receive(): number {
+    throw new Error('frames of a stream lie in place')
+  }
+
+  receiveInPlace(fd: number, list: FrameList): number {
+    const connection = this.#byFd[fd]
+    if (connection === undefined) {
+      this.#accept(fd)
+      return 0
+    }
+    const { reader } = connection
+    if (!reader.holding) {
+      const result = reader.read(fd)
+      if (result <= 0) {
+        if (result === 0) this.#end(connection, 'closed by its peer')
+        else if (this.#faultOf(-result) === Fault.gone) this.#end(connection, `errno ${-result}`)
+        return 0
+      }
+    }
+    list.port = connection.port
+    const count = reader.parse(list)
+    if (count >= 0) return count
+    this.#host.countDrop(this.#spec.index, 'bad-length')
+    this.#end(connection, 'it sent what cannot be the length of a frame')
+    return 0
+  }
+
+  transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
+    const connection = this.#byPort[port] as Connection
+    return connection.writer.send(connection.fd, offsets, lengths, first, count)
+  }
+
+  unfinished(port: number): boolean {
+    return this.#byPort[port]?.writer.unfinished === true
+  }
+
+  fault(_port: number, errno: number): Fault {
+    return this.#faultOf(errno)
+  }
+
+  gone(port: number): void {
+    const connection = this.#byPort[port]
+    if (connection !== undefined) this.#end(connection, 'nobody takes what is sent')
+  }
+
+  egressDescriptor(port: number): number {
+    return this.#byPort[port]?.fd ?? -1
+  }
+
+  connected(fd: number): void {
+    const dialling = this.#dialling
+    if (dialling?.fd !== fd) return
+    this.#dialling = null
+    const errno = streams.socketError(this.#host.os.layout, fd)
+    if (errno === 0) this.#begin(fd, this.#lastingPort(this.#spec.name), this.#spec.name, 0, dialling.peer)
+    else this.#giveUp(fd, `errno ${errno}`)
+  }
+
+  tick(now: number): void {
+    const options = this.#options
+    if (this.#exhausted && options.mode === 'listen') {
+      this.#exhausted = false
+      for (const fd of options.listening) this.#host.watch(this, fd)
+    }
+    if (this.#dialling !== null && now - this.#dialling.since > DIAL_TIMEOUT_MS) {
+      const { fd } = this.#dialling
+      this.#dialling = null
+      this.#giveUp(fd, 'no answer')
+    }
+  }
+
+  message(message: EndpointMessage): void {
+    const downcall = message as unknown as StreamDowncall
+    if (downcall.type === 'dial') this.#dial(downcall.family, downcall.address, downcall.peer)
+    else if (downcall.type === 'give') this.#give(downcall.connection)
+    else if (downcall.type === 'drop') this.#drop(downcall.portName)
+    else if (downcall.type === 'max-peers') this.#maxPeers = downcall.maxPeers
+  }
+
+  handOver(headOf: (port: number) => Uint8Array | null): void {
+    for (const connection of this.#byPort) {
+      if (connection === undefined || connection.reader.holding) continue
+      this.#host.updateRestore(connection.port, connection.restore(headOf(connection.port)))
+    }
+  }
+
+  close(): void {
+    const options = this.#options
+    for (const connection of this.#byPort) if (connection !== undefined) this.#close(connection)
+    for (const port of this.#lasting.values()) this.#host.removePort(port)
+    this.#lasting.clear()
+    if (options.mode === 'listen') for (const fd of options.listening) this.#host.unwatch(fd)
+    if (this.#dialling !== null) this.#abandon(this.#dialling.fd)
+  }
+
+  #accept(listening: number): void {
+    const { layout } = this.#host.os
+    for (let i = 0; i < ACCEPTS; i++) {
+      const fd = streams.acceptConnection(layout, listening)
+      if (fd >= 0) {
+        this.#admit(fd)
+        continue
+      }
+      const { EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED, EINTR } = layout.errno
+      if (fd === -ECONNABORTED || fd === -EINTR) continue
+      if ([EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(-fd)) {
+        // The kernel would report it as readable for ever.
+        this.#host.unwatch(listening)
+        this.#exhausted = true
+      }
+      return
+    }
+  }
+
+  /** Connections beyond the limit are taken and closed: whoever waits in the backlog does not know that it waits. */
+  #admit(fd: number): void {
+    const { layout } = this.#host.os
+    if (!this.#manyPorts) this.#makeWay(this.#lastingPort(this.#spec.name))
+    const name = this.#manyPorts ? `${this.#spec.name}:${this.#host.nextPortNumber(this.#spec.index)}` : this.#spec.name
+    const full = this.#count >= this.#maxPeers
+    const port = full ? -1 : this.#manyPorts ? this.#host.addPort(this, this.#describe(name)) : this.#lastingPort(name)
+    if (port < 0) {
+      this.#host.countDrop(this.#spec.index, 'peer-limit')
+      closeSocket(fd)
+      return
+    }
+    prepareSocket(layout, fd, this.#options.socket)
+    this.#begin(fd, port, name, 0, streams.peerOf(layout, fd))
+  }
+
+  /** A VM that restarted may be back before its end was read. */
+  #makeWay(port: number): void {
+    const connection = this.#byPort[port]
+    if (connection !== undefined && streams.hasHungUp(connection.fd)) this.#end(connection, 'closed by its peer')
+  }
+
+  #dial(family: number, address: Uint8Array, peer: string): void {
+    if (this.#count > 0 || this.#dialling !== null) return
+    const { layout } = this.#host.os
+    const { fd, result } = streams.dial(layout, family, address)
+    if (fd < 0) {
+      this.#upcall({ type: 'idle', error: `errno ${-fd}`, wasUp: false })
+      return
+    }
+    prepareSocket(layout, fd, this.#options.socket)
+    if (result >= 0) this.#begin(fd, this.#lastingPort(this.#spec.name), this.#spec.name, 0, peer)
+    else if (result === -layout.errno.EINPROGRESS) {
+      this.#dialling = { fd, since: this.#host.now(), peer }
+      this.#host.awaitConnected(this, fd)
+    } else this.#giveUp(fd, `errno ${-result}`)
+  }
+
+  #giveUp(fd: number, error: string): void {
+    this.#abandon(fd)
+    this.#upcall({ type: 'idle', error, wasUp: false })
+  }
+
+  #abandon(fd: number): void {
+    this.#host.unwatch(fd)
+    closeSocket(fd)
+  }
+
+  #give({ id, fd, portName, peer }: GivenConnection): void {
+    const port = this.#lastingPort(portName)
+    if (port < 0) this.#upcall({ type: 'ended', id, reason: 'the switch has no place for another port' })
+    else if (this.#byPort[port] === undefined) this.#begin(fd, port, portName, id, peer)
+  }
+
+  #drop(portName: string): void {
+    const port = this.#lasting.get(portName)
+    if (port === undefined) return
+    const connection = this.#byPort[port]
+    if (connection !== undefined) this.#end(connection, 'dropped')
+    this.#lasting.delete(portName)
+    this.#host.removePort(port)
+  }
+
+  #begin(fd: number, port: number, name: string, id: number, peer: string | null): void {
+    const connection = this.#enter(fd, port, name, id)
+    const descriptors = this.#options.mode === 'given' ? [] : [fd]
+    this.#host.portUp(port, { peer, restore: connection.unknownProgress, descriptors })
+  }
+
+  #enter(fd: number, port: number, name: string, id: number): Connection {
+    const { framing } = this.#options
+    const connection = new Connection({ fd, port, name, id }, this.#host, this.#vector, this.#prefixes, framing)
+    this.#byFd[fd] = connection
+    this.#byPort[port] = connection
+    this.#count++
+    this.#host.watch(this, fd)
+    return connection
+  }
+
+  #end(connection: Connection, reason: string): void {
+    const { port, name, id } = connection
+    const { mode } = this.#options
+    if (this.#lasting.has(name)) this.#host.portDown(port, { peer: null, restore: null, descriptors: [] })
+    this.#close(connection)
+    if (mode === 'given') this.#upcall({ type: 'ended', id, reason })
+    if (mode === 'connect') this.#upcall({ type: 'idle', error: reason, wasUp: true })
+  }
+
+  /** Lets go of the connection, and of its port if that was made for it. */
+  #close({ fd, port, name, reader }: Connection): void {
+    this.#byFd[fd] = undefined
+    this.#byPort[port] = undefined
+    this.#count--
+    reader.close()
+    if (!this.#lasting.has(name)) this.#host.removePort(port)
+    this.#host.unwatch(fd)
+    if (this.#options.mode !== 'given') closeSocket(fd)
+  }
+
+  /** -1 when the switch has no place for it. */
+  #lastingPort(name: string): number {
+    const known = this.#lasting.get(name)
+    if (known !== undefined) return known
+    const port = this.#host.addPort(this, this.#describe(name))
+    if (port >= 0) this.#lasting.set(name, port)
+    return port
+  }
+
+  /**
+   * Ports of the data plane before this one, and their connections as far as it could say how far they were. Returns the ids of
+   * given connections that are over.
+   */
+  #restorePorts(): Set<number> {
+    const options = this.#options
+    const given = new Map(options.mode === 'given' ? options.connections.map(each => [each.portName, each.id]) : [])
+    const over = new Set<number>()
+    for (const { index, name, up, restore } of this.#spec.ports) {
+      const record = up ? (restore as ConnectionRestore) : null
+      this.#host.restorePort(this, this.#describe(name), index)
+      if (this.#manyPorts ? record === null : options.mode === 'given' && !given.has(name)) {
+        this.#host.removePort(index)
+        continue
+      }
+      if (!this.#manyPorts) this.#lasting.set(name, index)
+      if (record === null || (options.mode === 'given' && given.get(name) !== record.id)) continue
+      if (!this.#restore(record, index, name)) over.add(record.id)
+    }
+    return over
+  }
+
+  #restore({ fd, id, progress }: ConnectionRestore, port: number, name: string): boolean {
+    const connection = this.#enter(fd, port, name, id)
+    this.#host.portRestored(port)
+    if (progress !== null) {
+      connection.resume(progress)
+      return true
+    }
+    this.#host.countDrop(this.#spec.index, 'cut-off')
+    this.#end(connection, 'the data plane was replaced in the middle of a frame')
+    return false
+  }
+
+  #faultOf(errno: number): Fault {
+    const { EAGAIN, ENOBUFS, ENOMEM, EINTR } = this.#host.os.layout.errno
+    if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return Fault.wait
+    return errno === EINTR ? Fault.retry : Fault.gone
+  }
+
+  #upcall(upcall: StreamUpcall): void {
+    this.#host.send(this.#spec.name, { ...upcall })
+  }
+
+  #describe(name: string): EndpointPort {
+    const { policy, staticAddresses, portKind } = this.#options
+    return { name, transport: this.#spec.name, kind: portKind, policy, staticAddresses }
+  }
+}

@@ -1,0 +1,73 @@
+/** A real data plane in its own thread, with joined ports and nothing else. */
+import { DataPlane } from '#src/dataplane/data-plane.js'
+import type { Command } from '#src/dataplane/messages.js'
+import { createOs } from '#src/os/os.js'
+import { type JoinedPort, JoinedPorts } from '#src/transports/stream/joined.js'
+import { recordingLogger } from './recording-logger.js'
+import { until } from './until.js'
+
+export class JoinedRig {
+  readonly log = recordingLogger()
+  readonly dataPlane: DataPlane
+  readonly joined: JoinedPorts
+
+  constructor({ maxFrameSize = 1518, queueFrames = 512 } = {}) {
+    const os = createOs()
+    const settings = {
+      maxFrameSize,
+      bufferBytes: 16 * 1024 * 1024,
+      fdb: { ageingMs: 300_000, maxEntries: 1024, maxEntriesPerPort: 256, hashSeed: 0 },
+    }
+    this.dataPlane = new DataPlane(os, settings, { maxPorts: 32, maxEndpoints: 4 }, this.log)
+    const policy = { maxFrameSize, maxEntries: 0, isolated: false, queueFrames }
+    this.joined = new JoinedPorts(
+      { name: 'web', kind: 'websocket', policy },
+      {
+        os,
+        log: this.log,
+        send: message => {
+          this.dataPlane
+            .command({ type: 'endpoint', name: 'web', message })
+            .catch(error => this.log.error(String(error)))
+        },
+      },
+    )
+    this.dataPlane.on('event', event => {
+      if (event.type === 'endpoint') this.joined.message(event.message)
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.dataPlane.start()
+    await this.dataPlane.attach('web', () => this.joined.spec(0))
+  }
+
+  /** A port whose frames are kept, oldest first. Resolves when it is up. */
+  async open(peer: string): Promise<{ port: JoinedPort; received: Uint8Array[] }> {
+    const received: Uint8Array[] = []
+    const port = this.joined.open(peer, { onFrame: frame => received.push(frame) })
+    await until(() => this.record(port.name)?.up === true, `${port.name} is up`)
+    return { port, received }
+  }
+
+  record(name: string) {
+    return [...this.dataPlane.ports.values()].find(port => port.name === name)
+  }
+
+  counters(name: string) {
+    return this.dataPlane.counters.readPort(this.record(name)?.index ?? -1)
+  }
+
+  async replace(how: 'planned' | 'crash'): Promise<void> {
+    const { dataPlane } = this
+    if (how === 'planned') return dataPlane.replace({ ...dataPlane.settings, bufferBytes: 8 * 1024 * 1024 })
+    const { restarts } = dataPlane
+    await dataPlane.command({ type: 'nonsense' } as unknown as Command)
+    await until(() => dataPlane.restarts === restarts + 1 && dataPlane.trouble() === undefined, 'a new data plane runs')
+  }
+
+  async stop(): Promise<void> {
+    await this.dataPlane.stop()
+    this.joined.close()
+  }
+}

@@ -1,13 +1,14 @@
 /** The types of interface (the host's side). A further one is a file in interfaces/ and a line in each of the three lists here. */
 import type { z } from 'zod'
 import { type AutoConfig, auto } from './interfaces/auto.js'
+import { type TapConfig, tap } from './interfaces/tap.js'
 import type { Scope } from './scope.js'
 
-export const interfaceForms = [...auto.forms] as const
+export const interfaceForms = [...auto.forms, ...tap.forms] as const
 
-const types = { auto }
+const types = { auto, tap }
 
-export type InterfaceConfig = AutoConfig
+export type InterfaceConfig = AutoConfig | TapConfig
 
 export type InterfaceInput = z.output<(typeof interfaceForms)[number]>
 

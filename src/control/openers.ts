@@ -1,5 +1,6 @@
 /** From the type of a transport or interface to what opens it. A further type is one line in the table. */
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
+import { openTap } from '../tap/transport.js'
 import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
 import { openAuto } from './auto.js'
@@ -12,6 +13,7 @@ type Openers = { readonly [Type in AnyConfig['type']]: OpenTransport<Extract<Any
 const openers: Openers = {
   unixgram: openUnixgram,
   auto: openAuto,
+  tap: openTap,
 }
 
 /** Throws OperatorError when it cannot be opened; nothing is left behind then. */

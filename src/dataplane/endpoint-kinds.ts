@@ -2,6 +2,8 @@
  * From the kind of a transport or interface to the data plane's half of it. With worker.ts the only file of this folder that knows
  * them; a further kind is one line in the table.
  */
+import { TapEndpoint } from '../tap/endpoint.js'
+import { TAP } from '../tap/options.js'
 import { StreamEndpoint } from '../transports/stream/endpoint.js'
 import { STREAM } from '../transports/stream/options.js'
 import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
@@ -18,6 +20,7 @@ const kinds: Readonly<Record<string, CreateEndpoint>> = {
     (spec.options as UnixgramOptions).mode === 'many'
       ? new ManyPeersEndpoint(spec, host)
       : new OnePeerEndpoint(spec, host),
+  [TAP]: (spec, host) => new TapEndpoint(spec, host),
 }
 
 export function createEndpoint(spec: EndpointSpec, host: EndpointHost): Endpoint {

@@ -205,7 +205,11 @@ const transports: Case[] = [
     'transports[0].port.fdb.static[0]: "01:00:5e:00:00:01" is not the address of one station: it is a group address or all zeros',
     'transports[0].port.fdb.static[1]: "00:00:00:00:00:00" is not the address of one station: it is a group address or all zeros',
   ],
-  ['an interface', 'interfaces: [{ name: lan, type: bond }]', 'interfaces[0].type: "bond" is not "auto"'],
+  [
+    'an interface',
+    'interfaces: [{ name: lan, type: bond }]',
+    'interfaces[0].type: "bond" is not a type of this version: "auto", "tap"',
+  ],
 ]
 
 const together: Case[] = [

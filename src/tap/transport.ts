@@ -1,0 +1,162 @@
+/**
+ * tap: the main thread's half. It sets the TAP up, and sets it up again when somebody has deleted it: after a second, then at longer
+ * and longer intervals, for ever. The port is the same one then, and down in between.
+ */
+import type { TapConfig } from '../config/interfaces/tap.js'
+import { FRAME_OVERHEAD } from '../config/interfaces/tap.js'
+import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
+import { OperatorError } from '../errors.js'
+import type { Facts, Transport, TransportContext } from '../transports/transport.js'
+import { parseMac } from '../wire/ethernet.js'
+import { journalIn, type UndoJournal } from './journal.js'
+import { TAP, type TapDowncall, type TapOptions, type TapUpcall } from './options.js'
+import { TapSetup } from './setup.js'
+
+/** Milliseconds between attempts to make a TAP that was deleted. */
+const RETRY = { first: 1000, most: 30_000 }
+
+export async function openTap(config: TapConfig, context: TransportContext): Promise<Transport<TapConfig>> {
+  if (context.os.layout.platform !== 'linux') {
+    throw new OperatorError('a TAP needs Linux; on macOS, type: vmnet has the same three modes')
+  }
+  const journal = journalIn(context.runtimeDir, context.log)
+  await journal.recover()
+  const tap = new TapTransport(config, context, journal)
+  await tap.open()
+  return tap
+}
+
+class TapTransport implements Transport<TapConfig> {
+  config: TapConfig
+  readonly #context: TransportContext
+  readonly #journal: UndoJournal
+  #setup: TapSetup | null = null
+  /** The last known, while there is none. */
+  #device: string
+  #closed = false
+  #retry: NodeJS.Timeout | null = null
+  #work: Promise<void> = Promise.resolve()
+
+  constructor(config: TapConfig, context: TransportContext, journal: UndoJournal) {
+    this.config = config
+    this.#context = context
+    this.#journal = journal
+    this.#device = config.device
+  }
+
+  /** Throws OperatorError. */
+  async open(): Promise<void> {
+    const { report, runtimeDir } = this.#context
+    this.#setup = await TapSetup.open({
+      config: this.config,
+      runtimeDir,
+      journal: this.#journal,
+      dnsmasq: {
+        ended: (why, inMs) =>
+          report({
+            level: 'warn',
+            event: 'dhcp-server-ended',
+            message: 'dnsmasq ended, and is started again',
+            details: { why, inMs },
+          }),
+        restarted: () =>
+          report({ level: 'info', event: 'dhcp-server-restarted', message: 'dnsmasq serves the guests again' }),
+      },
+    })
+    this.#device = this.#setup.device.name
+  }
+
+  get where(): string {
+    const { netns } = this.config
+    return netns === null ? this.#device : `${this.#device} in ${netns}`
+  }
+
+  facts(): Facts {
+    const { mode, address, netns, bridge, dhcp } = this.config
+    const setup = this.#setup
+    return {
+      mode,
+      device: this.#device,
+      mac: setup?.mac ?? null,
+      mtu: setup?.mtu ?? null,
+      netns,
+      ...(mode === 'bridged' ? { bridge } : { address }),
+      ...(dhcp === null
+        ? {}
+        : { dhcpStart: dhcp.start, dhcpEnd: dhcp.end, dnsmasq: setup?.dnsmasq?.state ?? 'stopped' }),
+    }
+  }
+
+  spec(index: number): Omit<EndpointSpec, 'ports'> {
+    const { maxFrameSize, isolated, queueFrames, fdb } = this.config.port
+    const mtu = this.#setup?.mtu ?? Number.POSITIVE_INFINITY
+    const options: TapOptions = {
+      fd: this.#setup?.device.fd ?? -1,
+      device: this.#device,
+      policy: {
+        maxFrameSize: Math.min(maxFrameSize, mtu + FRAME_OVERHEAD),
+        isolated,
+        queueFrames,
+        maxEntries: fdb.maxEntries,
+      },
+      staticAddresses: fdb.static.map(mac => parseMac(mac) as number),
+    }
+    return { name: this.config.name, kind: TAP, index, options }
+  }
+
+  message(message: EndpointMessage): void {
+    const { type, fd } = message as unknown as TapUpcall
+    if (type !== 'lost' || this.#closed || this.#setup?.device.fd !== fd) return
+    this.#context.report({ level: 'warn', event: 'device-lost', message: `${this.where} was deleted` })
+    this.#work = this.#rebuild(this.#setup)
+  }
+
+  /** The policy of the port can change; the frame size only where the TAP's MTU has no say in it. */
+  canBecome(config: TapConfig): boolean {
+    const rigid = ({ port, ...rest }: TapConfig) => JSON.stringify([rest, port.fdb.static])
+    const fits = config.port.maxFrameSize <= (this.#setup?.mtu ?? 0) + FRAME_OVERHEAD
+    return rigid(config) === rigid(this.config) && (fits || config.port.maxFrameSize === this.config.port.maxFrameSize)
+  }
+
+  update(config: TapConfig): void {
+    this.config = config
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    await this.#work
+    await this.#setup?.close()
+    this.#setup = null
+  }
+
+  /** What belonged to the lost TAP goes first; then it is made anew. */
+  async #rebuild(lost: TapSetup): Promise<void> {
+    this.#setup = null
+    await lost.close()
+    this.#again(RETRY.first)
+  }
+
+  #again(inMs: number): void {
+    if (this.#closed) return
+    this.#retry = setTimeout(() => {
+      this.#work = this.#tryAgain(inMs)
+    }, inMs)
+  }
+
+  async #tryAgain(waitedMs: number): Promise<void> {
+    try {
+      await this.open()
+    } catch (error) {
+      const { message } = error as Error
+      const inMs = Math.min(2 * waitedMs, RETRY.most)
+      this.#context.report({ level: 'warn', event: 'device-not-made', message, details: { inMs } })
+      this.#again(inMs)
+      return
+    }
+    const downcall: TapDowncall = { type: 'device', fd: this.#setup?.device.fd ?? -1, device: this.#device }
+    if (this.#closed) return
+    this.#context.send({ ...downcall })
+    this.#context.report({ level: 'info', event: 'device-made', message: `${this.where} is there again` })
+  }
+}

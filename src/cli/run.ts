@@ -8,6 +8,7 @@ import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
 import { startHttp } from '../http/server.js'
 import type { Logger } from '../log.js'
+import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
 import { createLogger } from './log.js'
 import type { Output } from './output.js'
@@ -33,9 +34,11 @@ export async function run(file: string, output: Output): Promise<number> {
 }
 
 async function runSwitch(config: Config, log: Logger, signals: StopSignals, output: Output): Promise<void> {
-  const plane = await ControlPlane.start(config, log)
+  const upgrades = new UpgradeRoutes()
+  const plane = await ControlPlane.start(config, log, upgrades)
   try {
-    const http = config.http === false ? undefined : await startHttp(plane.view, config.http.listen, log)
+    const http =
+      config.http === false ? undefined : await startHttp({ view: plane.view, config: config.http, log, upgrades })
     try {
       announce(config, log, output)
       const reloader = new Reloader({
@@ -44,7 +47,10 @@ async function runSwitch(config: Config, log: Logger, signals: StopSignals, outp
         started: config,
         log,
       })
-      signals.onHangup(() => void reloader.request())
+      signals.onHangup(() => {
+        http?.reload()
+        void reloader.request()
+      })
       await untilReady(plane.view)
       log.info({ http: http?.url ?? null }, 'ready')
       const signal = await signals.stop

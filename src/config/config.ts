@@ -9,6 +9,11 @@ export type { InterfaceConfig } from './interfaces.js'
 export type * from './transports/unixgram.js'
 export type { TransportConfig } from './transports.js'
 
+import type { HttpConfig } from './http.js'
+
+export type { HttpConfig, Role, TokenConfig } from './http.js'
+export type { SecretSource } from './secret.js'
+
 export interface Config {
   /** The file it came from; absolute. */
   readonly file: string
@@ -69,11 +74,6 @@ export interface ImpairmentConfig {
   /** 0: no limit. */
   readonly bitsPerSecond: number
   readonly holdFrames: number
-}
-
-export interface HttpConfig {
-  /** `host:port` on loopback (port 0 takes a free one), or the absolute path of a unix socket. */
-  readonly listen: string
 }
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const

@@ -5,10 +5,16 @@
 import { z } from 'zod'
 
 /** What a schema allows, to stand after "is not": "a whole number from 1 to 10". */
-export const allowedValues = z.registry<{ text: string }>()
+export const allowedValues = z.registry<{ text: string; hidden?: boolean }>()
 
 export function allow<Schema extends z.ZodType>(text: string, schema: Schema): Schema {
   allowedValues.add(schema, { text })
+  return schema
+}
+
+/** The same for what must not be repeated in a message: somebody may have written the secret itself. */
+export function allowHidden<Schema extends z.ZodType>(text: string, schema: Schema): Schema {
+  allowedValues.add(schema, { text, hidden: true })
   return schema
 }
 

@@ -25,7 +25,9 @@ export function issueMessage(issue: RawIssue): string {
   if (issue.code === 'too_big' && issue.origin === 'array') {
     return `${(issue.input as readonly unknown[]).length} entries, at most ${issue.maximum} allowed`
   }
-  return mismatch(issue.input, (schema && allowedValues.get(schema)?.text) ?? inGeneral(issue))
+  const allowed = schema && allowedValues.get(schema)
+  if (allowed?.hidden === true && typeof issue.input === 'string') return `must be ${allowed.text}`
+  return mismatch(issue.input, allowed?.text ?? inGeneral(issue))
 }
 
 /** All problems in a list of issues; `at` is the path of the value they are about. */

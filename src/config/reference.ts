@@ -40,6 +40,7 @@ function innerRows(option: Node, path: string): string[] {
   if (option.properties !== undefined) return rowsOf(option, path)
   const forms = option.items?.anyOf
   if (forms !== undefined) return forms.flatMap(form => [formHeading(path, form), ...rowsOf(form, `${path}[]`)])
+  if (option.items?.properties !== undefined) return rowsOf(option.items, `${path}[]`)
   return (option.anyOf ?? []).flatMap(form => rowsOf(form, path))
 }
 

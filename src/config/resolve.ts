@@ -7,10 +7,9 @@ import { join, normalize } from 'node:path'
 import { ConfigError, type Problem } from '../errors.js'
 import type { AttachmentConfig } from './attachment.js'
 import type { Config, HttpConfig, InterfaceConfig, SwitchConfig, TransportConfig } from './config.js'
-import { isLoopback, parseHttpListen } from './http-listen.js'
+import { resolveHttpOptions } from './http.js'
 import { fixedInterfacePorts, resolveInterface } from './interfaces.js'
 import { defaultEntriesPerPort } from './limits.js'
-import { valueText } from './messages.js'
 import type { ConfigInput } from './schema.js'
 import type { Scope, Surroundings } from './scope.js'
 import { SocketPaths } from './socket-paths.js'
@@ -105,21 +104,9 @@ function checkPortCount(
   }
 }
 
-function resolveHttp(input: ConfigInput, { paths, problems }: Scope): HttpConfig | false {
+function resolveHttp(input: ConfigInput, scope: Scope): HttpConfig | false {
   if (input.http === false) return false
-  const path = 'http.listen'
-  const listen = parseHttpListen(input.http.listen)
-  if (listen === undefined) {
-    const message = `${valueText(input.http.listen)} is not host:port, nor the path of a unix socket (with a "/", or ending in ".sock")`
-    problems.push({ path, message })
-    return false
-  }
-  if (listen.type === 'unix') return { listen: paths.own(listen.path, path) }
-  if (!isLoopback(listen.host)) {
-    const message = `${valueText(input.http.listen)} is not on loopback (127.0.0.1, [::1], localhost); that needs a token, which this version does not have`
-    problems.push({ path, message })
-  }
-  return { listen: input.http.listen }
+  return resolveHttpOptions(input.http, scope) ?? false
 }
 
 function withoutTrailingSlash(path: string): string {

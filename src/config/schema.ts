@@ -8,7 +8,8 @@
  */
 import { z } from 'zod'
 import { logLevels } from './config.js'
-import { allow, group, name, oneOf, shortList, text, wholeNumber } from './fields.js'
+import { allow, group, name, oneOf, shortList, wholeNumber } from './fields.js'
+import { httpOptions } from './http.js'
 import { interfaceForms } from './interfaces.js'
 import { bufferBytes, maxFrameSize, maxInterfaces, maxTransports } from './limits.js'
 import { transportForms } from './transports.js'
@@ -41,14 +42,6 @@ const switchOptions = group({
     .describe('Filtering database: which MAC address is behind which port.'),
 })
 
-const http = group({
-  listen: text('host:port on loopback, or the path of a unix socket')
-    .default('127.0.0.1:9676')
-    .describe(
-      '`host:port` on loopback (port 0 takes a free one), or the path of a unix socket (with a `/`, or ending in `.sock`).',
-    ),
-})
-
 export const configSchema = group({
   $schema: z.string().optional().describe('For editors; not read.'),
   runtimeDir: allow('an absolute path', z.string().regex(/^\/[^\0]*$/))
@@ -59,7 +52,7 @@ export const configSchema = group({
   switch: switchOptions.prefault({}).describe('The switch itself.'),
   interfaces: shortList(hostInterface, maxInterfaces).default([]).describe("The host's side; at most 64."),
   transports: shortList(transport, maxTransports).default([]).describe("The guests' side; at most 256."),
-  http: allow('false or a mapping of options', z.union([http, z.literal(false)]))
+  http: allow('false or a mapping of options', z.union([httpOptions, z.literal(false)]))
     .prefault({})
     .describe('HTTP server for metrics and state; `false` turns it off.'),
   log: group({

@@ -11,6 +11,7 @@ import type { Logger } from '../log.js'
 import type { Os } from '../os/os.js'
 import { egressPolicy } from '../transports/policy.js'
 import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
+import type { UpgradeRoutes } from '../upgrade-routes.js'
 import { type AnyConfig, openAttachment } from './openers.js'
 
 /** Rows of counters that are laid out for them at the start. */
@@ -28,6 +29,7 @@ export interface AttachmentsParts {
   readonly log: Logger
   readonly runtimeDir: string
   readonly dataPlane: DataPlane
+  readonly upgrades: UpgradeRoutes
 }
 
 export class Attachments {
@@ -129,11 +131,12 @@ export class Attachments {
   }
 
   #contextOf(name: string): TransportContext {
-    const { os, log, runtimeDir, dataPlane } = this.#parts
+    const { os, log, runtimeDir, dataPlane, upgrades } = this.#parts
     return {
       os,
       log,
       runtimeDir,
+      upgrades,
       send: message => {
         dataPlane
           .command({ type: 'endpoint', name, message })

@@ -10,6 +10,7 @@ import { DataPlane } from '../dataplane/data-plane.js'
 import type { DataPlaneSettings } from '../dataplane/messages.js'
 import type { Logger } from '../log.js'
 import { createOs } from '../os/os.js'
+import { UpgradeRoutes } from '../upgrade-routes.js'
 import { Attachments, maxAttachments } from './attachments.js'
 import { EventLog } from './event-log.js'
 import { LiveView } from './live-view.js'
@@ -50,8 +51,8 @@ export class ControlPlane {
   #stopped: Promise<void> | null = null
 
   /** Opens everything. Throws OperatorError, with nothing left behind, when something cannot be. */
-  static async start(config: Config, log: Logger): Promise<ControlPlane> {
-    const control = new ControlPlane(config, log)
+  static async start(config: Config, log: Logger, upgrades = new UpgradeRoutes()): Promise<ControlPlane> {
+    const control = new ControlPlane(config, log, upgrades)
     try {
       await control.#dataPlane.start()
       for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry)
@@ -62,7 +63,7 @@ export class ControlPlane {
     return control
   }
 
-  private constructor(config: Config, log: Logger) {
+  private constructor(config: Config, log: Logger, upgrades: UpgradeRoutes) {
     this.#config = config
     const os = createOs()
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir)
@@ -71,7 +72,13 @@ export class ControlPlane {
     const events = new EventLog(log, this.#dataPlane)
     this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))
-    this.#attachments = new Attachments({ os, log, runtimeDir: config.runtimeDir, dataPlane: this.#dataPlane })
+    this.#attachments = new Attachments({
+      os,
+      log,
+      runtimeDir: config.runtimeDir,
+      dataPlane: this.#dataPlane,
+      upgrades,
+    })
     this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)
   }
 

@@ -1,13 +1,14 @@
 /**
- * Where the HTTP server listens: a loopback address or a unix socket.
+ * Where the HTTP server listens: a TCP address or a unix socket.
  *
- * Nothing asks callers who they are, so what can reach the socket may use it: a TCP address must be a loopback one, a unix
- * socket belongs to its owner alone (0600 from the moment it exists). A socket file that nobody serves any more is replaced;
- * one that somebody serves, and anything that is no socket, is left alone.
+ * A unix socket belongs to its owner alone (0600) from the moment it exists, and gets the permissions that were asked for
+ * only then. A socket file that nobody serves any more is replaced; one that somebody serves, and anything that is no socket,
+ * is left alone.
  */
 import { once } from 'node:events'
-import { lstat, stat, unlink } from 'node:fs/promises'
+import { chmod, chown, lstat, stat, unlink } from 'node:fs/promises'
 import type { Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { createConnection, isIP } from 'node:net'
 import { dirname, isAbsolute } from 'node:path'
 import { OperatorError } from '../errors.js'
@@ -33,26 +34,37 @@ export function parseListen(listen: string): ListenAddress {
   if (host === '' || !(port <= 65_535) || (parts?.[1] !== undefined && isIP(host) !== 6)) {
     throw refused(listen, `"${listen}" is neither HOST:PORT, such as 127.0.0.1:9676, nor the absolute path of a socket`)
   }
-  if (!isLoopback(host)) {
-    throw refused(listen, `${host} is not a loopback address; use 127.0.0.1, [::1], localhost or a unix socket`)
-  }
-  return { host: isIP(host) === 0 ? '127.0.0.1' : host, port }
+  return { host: isIP(host) === 0 && isLoopback(host) ? '127.0.0.1' : host, port }
+}
+
+/** Whether other machines may reach it. */
+export function isOffLoopback(address: ListenAddress): boolean {
+  return 'host' in address && !isLoopback(address.host)
 }
 
 /** Starts to listen and says under which URL. Throws OperatorError when the address is not to be had. */
-export async function listenOn(server: Server, address: ListenAddress): Promise<string> {
+export async function listenOn(
+  server: Server,
+  address: ListenAddress,
+  file: { permissions: number; owner: number | null; group: number | null },
+): Promise<string> {
   if ('path' in address) await clearStale(address.path)
   try {
     const listening = once(server, 'listening')
     if ('path' in address) bindPrivately(server, address.path)
     else server.listen(address)
     await listening
+    if ('path' in address) {
+      if (file.owner !== null || file.group !== null) await chown(address.path, file.owner ?? -1, file.group ?? -1)
+      await chmod(address.path, file.permissions)
+    }
   } catch (error) {
     throw refused(where(address), explain(error as NodeJS.ErrnoException, where(address)), error)
   }
   const bound = server.address()
   if (bound === null || typeof bound === 'string') return `unix:${bound}`
-  return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
+  const scheme = server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
 }
 
 /** bind(2) makes the file with the process's umask, and Node calls it before listen() returns. */

@@ -4,7 +4,8 @@
  * told without particulars.
  */
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { securityHeaders } from './guard.js'
 import type { Problem } from './schemas.js'
@@ -83,15 +84,21 @@ export function sendParseError(error: Error & { code?: string }, socket: Socket)
     408: 'The request took too long to arrive.',
     431: 'The request header is too large.',
   }[status]
-  const body = JSON.stringify(problem(status, 'bad-request', detail ?? ''))
+  sendOnSocket(new HttpProblem(status, 'bad-request', detail ?? ''), socket)
+}
+
+/** A whole answer on a socket that no response object belongs to; the last thing it carries. */
+export function sendOnSocket({ status, code, message, headers }: HttpProblem, socket: Duplex): void {
+  const body = JSON.stringify(problem(status, code, message))
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `content-type: ${MEDIA_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
-    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...securityHeaders, ...headers }).map(([name, value]) => `${name}: ${value}`),
   ]
   if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
   // Not end(): Node's HTTP sockets stay half open until the client ends them too.
-  socket.destroySoon()
+  if (socket instanceof Socket) socket.destroySoon()
+  else socket.end(() => socket.destroy())
 }

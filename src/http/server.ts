@@ -1,24 +1,54 @@
 /**
- * The HTTP server: metrics, probes and the API, on loopback or a unix socket.
+ * The HTTP server: metrics, probes and the API, on TCP or a unix socket.
  *
  * It runs on the main thread and knows the switch as a SwitchView, which reads shared memory: whatever a client does here,
  * the thread that moves frames does not notice. It bounds what a client may take: connections, time, header, body.
- * What is asked for passes guard.ts first, then the router; what is refused leaves through problem.ts.
+ * What is asked for passes guard.ts, then access.ts, then the router; what is refused leaves through problem.ts.
  */
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import Fastify, { type FastifyRequest } from 'fastify'
+import type { HttpConfig } from '../config/config.js'
 import type { SwitchView } from '../control/view.js'
 import { type Logger, type LogMethod, rateLimited } from '../log.js'
-import { refusal, securityHeaders } from './guard.js'
-import { listenOn, parseListen } from './listen.js'
+import { UpgradeRoutes } from '../upgrade-routes.js'
+import { type Access, AccessControl } from './access.js'
+import { writeAudit } from './audit.js'
+import { type Door, refusal, securityHeaders } from './guard.js'
+import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
 import { type App, apiRoutes, probeRoutes } from './routes.js'
+import { readTlsFiles } from './tls.js'
+import { anonymous, type Identity, TokenStore } from './token-store.js'
+import { serveUpgrades } from './upgrade.js'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from './zod-compiler.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; set before any handler runs. */
+    identity: Identity
+  }
+  interface FastifyContextConfig {
+    /** Default: `read` for GET and HEAD, `control` for the rest. */
+    access?: Access
+  }
+}
 
 export interface HttpServer {
   /** `http://127.0.0.1:9676`, or `unix:/run/tapswitch/http.sock`. */
   readonly url: string
+  /** Reads tokens and certificates again; what cannot be read stays as it was, and the log says so. */
+  reload(): void
   /** Answers what was asked, then lets go of the address; bounded in time. */
   close(): Promise<void>
+}
+
+export interface HttpParts {
+  readonly view: SwitchView
+  readonly config: HttpConfig
+  readonly log: Logger
+  /** Who else speaks on this listener. */
+  readonly upgrades?: UpgradeRoutes
 }
 
 const limits = {
@@ -27,6 +57,9 @@ const limits = {
   connections: 256,
   headersMs: 5000,
   requestMs: 10_000,
+  tlsHandshakeMs: 5000,
+  /** How often Node looks for requests that took too long. */
+  timeoutCheckMs: 1000,
   /** A connection on which nothing moves. */
   idleMs: 60_000,
   /** Longer than the minute between two scrapes of a slow scraper. */
@@ -37,37 +70,72 @@ const limits = {
 } as const
 
 /**
- * Serves `view` at `listen`: `127.0.0.1:9676`, `[::1]:9676`, `localhost:9676` (IPv4) or an absolute unix socket path.
- * Throws OperatorError when the address is malformed, not loopback, or not to be had.
+ * Starts to serve. Throws OperatorError when the address is malformed or not to be had, or when a token or a certificate
+ * cannot be read.
  */
-export async function startHttp(view: SwitchView, listen: string, log: Logger): Promise<HttpServer> {
-  const address = parseListen(listen)
-  const app = makeApp(view, 'path' in address, log)
-  app.server.maxConnections = limits.connections
+export async function startHttp({ view, config, log, upgrades = new UpgradeRoutes() }: HttpParts): Promise<HttpServer> {
+  const address = parseListen(config.listen)
+  const offLoopback = isOffLoopback(address)
+  const tokens = new TokenStore(config.tokens, log)
+  if (offLoopback && tokens.isEmpty) throw new Error('a listener off loopback without a token')
+  const warnRefused = rateLimited((fields, message) => log.warn(fields, message), 1000)
+  const access = new AccessControl(tokens, (from, why) => warnRefused({ from, why }, 'a token was refused'))
+  const door: Door = {
+    kind: 'path' in address ? 'unix' : offLoopback ? 'network' : 'loopback',
+    scheme: config.tls === null ? 'http' : 'https',
+    allowedHosts: config.allowedHosts,
+  }
+  const app = makeApp({ view, config, log, door, access })
+  const closeUpgraded = serveUpgrades(app.server, { routes: upgrades, door: () => door, access, log })
+  const sizeUp = () => {
+    app.server.maxConnections = limits.connections + upgrades.maxConnections
+  }
+  upgrades.onChange(sizeUp)
+  sizeUp()
+  const close = () => {
+    tokens.close()
+    closeUpgraded()
+    return closeApp(app)
+  }
   try {
     await app.ready()
-    const url = await listenOn(app.server, address)
-    return { url, close: () => close(app) }
+    const url = await listenOn(app.server, address, config)
+    if (offLoopback && config.tls === null) log.warn({ url }, 'tokens travel unencrypted here; http.tls mends that')
+    return { url, close, reload: () => reload(app.server, config, tokens, log) }
   } catch (error) {
-    await app.close()
+    await close()
     throw error
   }
 }
 
-function makeApp(view: SwitchView, onUnixSocket: boolean, log: Logger): App {
+function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Logger): void {
+  tokens.reload()
+  if (tls === null) return
+  try {
+    ;(server as ReturnType<typeof createTlsServer>).setSecureContext(readTlsFiles(tls))
+  } catch (error) {
+    log.error({ err: (error as Error).message }, 'certificate not read again, the one from before stays')
+  }
+}
+
+interface AppParts {
+  view: SwitchView
+  config: HttpConfig
+  log: Logger
+  door: Door
+  access: AccessControl
+}
+
+function makeApp({ view, config, log, door, access }: AppParts): App {
   const guard = ({ headers }: FastifyRequest) => {
-    const refused = refusal(headers, onUnixSocket)
+    const refused = refusal(headers, door)
     return refused && new HttpProblem(refused.status, refused.code, refused.detail)
   }
   const faults = rateLimited(((fields: object, message: string) => log.error(fields, message)) as LogMethod, 1000)
   const app = Fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
-    connectionTimeout: limits.idleMs,
-    keepAliveTimeout: limits.keepAliveMs,
-    requestTimeout: limits.requestMs,
-    maxRequestsPerSocket: limits.requestsPerSocket,
-    http: { headersTimeout: limits.headersMs, maxHeaderSize: limits.headerBytes, requireHostHeader: false },
+    serverFactory: handler => makeServer(handler, config),
     frameworkErrors: (error, request, reply) => sendError(guard(request) ?? error, request, reply, faults),
     clientErrorHandler: sendParseError,
   }).withTypeProvider<ZodTypeProvider>()
@@ -75,6 +143,7 @@ function makeApp(view: SwitchView, onUnixSocket: boolean, log: Logger): App {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error: Error, request, reply) => sendError(error, request, reply, faults))
+  app.removeContentTypeParser('text/plain')
 
   const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
@@ -83,14 +152,45 @@ function makeApp(view: SwitchView, onUnixSocket: boolean, log: Logger): App {
     for (const one of [method].flat()) known.add(one)
   })
 
-  app.addHook('onRequest', (request, reply, done) => {
+  app.decorateRequest('identity')
+  app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders)
-    done(guard(request) ?? (request.is404 ? notFound(request.method, pathOf(request), methods) : undefined))
+    const refused = guard(request)
+    if (refused !== undefined) throw refused
+    request.identity = anonymous
+    request.identity = access.identify(request.raw, accessOf(request))
+    if (request.is404) throw notFound(request.method, pathOf(request), methods)
   })
+  app.addHook('onResponse', async (request, reply) => writeAudit(log, request, reply))
 
   probeRoutes(app, view)
   apiRoutes(app, view)
   return app
+}
+
+/** What is not there may be looked for by whoever may look at all. */
+function accessOf({ method, is404, routeOptions }: FastifyRequest): Access {
+  const isSafe = is404 || method === 'GET' || method === 'HEAD'
+  return routeOptions.config?.access ?? (isSafe ? 'read' : 'control')
+}
+
+/** Fastify sets no limits on a server it is given. */
+function makeServer(handler: RequestListener, { tls }: HttpConfig): Server {
+  const options = {
+    requireHostHeader: false,
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: limits.timeoutCheckMs,
+  }
+  const server =
+    tls === null
+      ? createServer(options, handler)
+      : createTlsServer({ ...options, ...readTlsFiles(tls), handshakeTimeout: limits.tlsHandshakeMs }, handler)
+  server.maxRequestsPerSocket = limits.requestsPerSocket
+  server.setTimeout(limits.idleMs)
+  return server
 }
 
 /** The router knows only that nothing matched; a path that other methods have says which. */
@@ -109,10 +209,13 @@ function matches(url: string, path: string): boolean {
   return wanted.length === given.length && wanted.every((part, i) => part.startsWith(':') || part === given[i])
 }
 
-async function close(app: App): Promise<void> {
+/** Fastify leaves a server it was given alone. */
+async function closeApp(app: App): Promise<void> {
   const impatience = setTimeout(() => app.server.closeAllConnections(), limits.closeMs)
   try {
+    const closed = new Promise<void>(resolve => app.server.close(() => resolve()))
     await app.close()
+    await closed
   } finally {
     clearTimeout(impatience)
   }

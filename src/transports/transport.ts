@@ -9,6 +9,7 @@ import type { Forward } from '../config/forwards.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import type { Logger } from '../log.js'
 import type { Os } from '../os/os.js'
+import type { UpgradeRoutes } from '../upgrade-routes.js'
 
 export interface Transport<Config extends AttachmentConfig = TransportConfig | InterfaceConfig> {
   readonly config: Config
@@ -46,6 +47,8 @@ export interface TransportContext {
   readonly log: Logger
   /** Absolute; exists, 0700, ours. For files that are not configured by path. */
   readonly runtimeDir: string
+  /** Paths of the HTTP server at which a client may go over to another protocol; the server may start later, or never. */
+  readonly upgrades: UpgradeRoutes
   /** To the data plane's half; only after the transport was opened. */
   readonly send: SendToEndpoint
   /** Something that an operator wants to know of, in the log and in the stream of events. Not for what guests can cause at will. */

@@ -90,9 +90,23 @@ const options: Case[] = [
   [
     'a number for http.listen',
     'http: { listen: 80 }',
-    'http.listen: 80 is not host:port on loopback, or the path of a unix socket',
+    'http.listen: 80 is not host:port, or the path of a unix socket',
   ],
-  ['a token', 'http: { token: x }', 'http.token: unknown option, known here: listen'],
+  [
+    'a token in the file itself, which is not repeated',
+    'http: { token: 5ecret }',
+    'http.token: must be { file: <path> } or { env: <name> }; the secret itself is not written here',
+  ],
+  [
+    'a token of no known role',
+    'http: { tokens: [{ name: p, role: admin, token: { file: p.token } }] }',
+    'http.tokens[0].role: "admin" is not one of "read", "control"',
+  ],
+  [
+    'a token that ends at no time',
+    'http: { tokens: [{ name: p, role: read, token: { env: P }, expires: tomorrow }] }',
+    'http.tokens[0].expires: "tomorrow" is not a date and time such as "2030-01-31T12:00:00Z"',
+  ],
 ]
 
 const transports: Case[] = [
@@ -284,7 +298,7 @@ const together: Case[] = [
   [
     'HTTP for everybody',
     'http: { listen: "0.0.0.0:80" }',
-    'http.listen: "0.0.0.0:80" is not on loopback (127.0.0.1, [::1], localhost); that needs a token, which this version does not have',
+    'http.listen: "0.0.0.0:80" is not on loopback (127.0.0.1, [::1], localhost); that needs http.token, so that not everybody can control the switch',
   ],
   [
     'HTTP without a port',

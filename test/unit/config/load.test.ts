@@ -9,6 +9,9 @@ import { complaints, linux, load } from './load-text.js'
 
 const unixgram = (more: string) => `transports: [{ name: vms, type: unixgram, ${more} }]`
 
+/** What `http` has when only `listen` is said. */
+const closed = { permissions: 0o600, owner: null, group: null, tokens: [], allowedHosts: [], tls: null }
+
 describe('a configuration', () => {
   it('has a default for everything', () => {
     assert.deepEqual(load(''), {
@@ -23,7 +26,7 @@ describe('a configuration', () => {
       },
       interfaces: [],
       transports: [],
-      http: { listen: '127.0.0.1:9676' },
+      http: { listen: '127.0.0.1:9676', ...closed },
       log: { level: 'info' },
     })
   })
@@ -126,8 +129,11 @@ describe('a configuration', () => {
 
   it('turns HTTP off, or puts it on a socket', () => {
     assert.equal(load('http: false').http, false)
-    assert.deepEqual(load('http: { listen: api.sock }').http, { listen: '/run/user/1000/tapswitch/api.sock' })
-    assert.deepEqual(load('http: { listen: "[::1]:0" }').http, { listen: '[::1]:0' })
+    assert.deepEqual(load('http: { listen: api.sock }').http, {
+      listen: '/run/user/1000/tapswitch/api.sock',
+      ...closed,
+    })
+    assert.deepEqual(load('http: { listen: "[::1]:0" }').http, { listen: '[::1]:0', ...closed })
   })
 
   it('may be JSON, and may name its schema', () => {

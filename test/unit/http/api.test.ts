@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { PortField } from '#src/dataplane/shared-memory.js'
 import * as schemas from '#src/http/schemas.js'
-import { type HttpServer, startHttp } from '#src/http/server.js'
+import type { HttpServer } from '#src/http/server.js'
 import { z } from '#src/http/zod-compiler.js'
 import { type Answer, ask, askRaw } from './client.js'
-import { type FakeView, fakeEntry, fakeView, recordingLog } from './fake-view.js'
+import { type FakeView, fakeEntry, fakeView, recordingLog, serve } from './fake-view.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'tapswitch-http-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -37,7 +37,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
 
     before(async () => {
       view = fakeView()
-      server = await startHttp(view, kind === 'TCP' ? '127.0.0.1:0' : join(directory, 'api.sock'), log)
+      server = await serve(view, kind === 'TCP' ? '127.0.0.1:0' : join(directory, 'api.sock'), log)
     })
     after(() => server.close())
 
@@ -219,7 +219,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
     it('logs its own faults and tells nobody their particulars', async t => {
       const quiet = recordingLog()
       const broken: FakeView = fakeView()
-      const faulty = await startHttp(broken, '127.0.0.1:0', quiet)
+      const faulty = await serve(broken, '127.0.0.1:0', quiet)
       t.after(() => faulty.close())
       broken.ports = () => {
         throw new Error('secret at /home/me')
@@ -237,7 +237,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
 
     it('answers 500 rather than with something its schema forbids', async t => {
       const broken = fakeView()
-      const faulty = await startHttp(broken, '127.0.0.1:0', recordingLog())
+      const faulty = await serve(broken, '127.0.0.1:0', recordingLog())
       t.after(() => faulty.close())
       broken.entries = [{ ...fakeEntry(1, 1), portId: -1 }]
       assertProblem(await ask(faulty.url, '/v1/fdb'), 500, 'internal', /its log says what/)
@@ -248,7 +248,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
 describe('the HTTP parser', () => {
   let server: HttpServer
   before(async () => {
-    server = await startHttp(fakeView(), '127.0.0.1:0', recordingLog())
+    server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
   })
   after(() => server.close())
 

@@ -1,6 +1,9 @@
 /** A switch that exists only as numbers: two ports of one transport, over real shared counters. */
+
+import type { HttpConfig } from '#src/config/config.js'
 import type { FdbEntryView, PortView, SwitchView, TransportView } from '#src/control/view.js'
 import { PortField, SharedCounters, SwitchField } from '#src/dataplane/shared-memory.js'
+import { type HttpServer, startHttp } from '#src/http/server.js'
 import type { Logger } from '#src/log.js'
 
 export interface FakeView extends SwitchView {
@@ -96,4 +99,13 @@ export function recordingLog(): Logger & { lines: [string, unknown, string][] } 
     child: () => log,
   }
   return log
+}
+
+/** What an empty `http:` stands for, at another address. */
+export function httpConfig(listen: string, more: Partial<HttpConfig> = {}): HttpConfig {
+  return { listen, permissions: 0o600, owner: null, group: null, tokens: [], allowedHosts: [], tls: null, ...more }
+}
+
+export function serve(view: FakeView, listen: string, log: Logger): Promise<HttpServer> {
+  return startHttp({ view, config: httpConfig(listen), log })
 }

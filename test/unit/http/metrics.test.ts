@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { batchBuckets, endpointDropReasons, PortField, SwitchField } from '#src/dataplane/shared-memory.js'
 import { Metrics } from '#src/http/metrics.js'
-import { type HttpServer, startHttp } from '#src/http/server.js'
+import type { HttpServer } from '#src/http/server.js'
 import { floodCauses, receiveDropReasons, transmitDropReasons } from '#src/switch/drop-reason.js'
 import { ask } from './client.js'
-import { type FakeView, fakePort, fakeView, recordingLog } from './fake-view.js'
+import { type FakeView, fakePort, fakeView, recordingLog, serve } from './fake-view.js'
 import { type Exposition, parseExposition } from './parse-exposition.js'
 
 let view: FakeView
@@ -187,7 +187,7 @@ describe('a scrape', () => {
 describe('/metrics', () => {
   let server: HttpServer
   before(async () => {
-    server = await startHttp(fakeView(), '127.0.0.1:0', recordingLog())
+    server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
   })
   after(() => server.close())
 
@@ -201,7 +201,7 @@ describe('/metrics', () => {
   })
 
   it('is the same when the server is started a second time', async () => {
-    const second = await startHttp(fakeView(), '127.0.0.1:0', recordingLog())
+    const second = await serve(fakeView(), '127.0.0.1:0', recordingLog())
     const [one, two] = await Promise.all([server, second].map(({ url }) => ask(url, '/metrics')))
     await second.close()
     assert.deepEqual([...parseExposition(two.body).families.keys()], [...parseExposition(one.body).families.keys()])

@@ -1,0 +1,151 @@
+/** Options of the HTTP server: where it listens, and who may use it. */
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { account, allow, fileMode, group, list, name, oneOf, text } from './fields.js'
+import { isLoopback, parseHttpListen } from './http-listen.js'
+import { valueText } from './messages.js'
+import { resolveAccount, type Scope } from './scope.js'
+import { resolveSecret, type SecretSource, secret } from './secret.js'
+
+/** `read` sees everything but traffic; `control` also changes and captures. */
+export const roles = ['read', 'control'] as const
+export type Role = (typeof roles)[number]
+
+export interface HttpConfig {
+  /** `host:port` (port 0 takes a free one), or the absolute path of a unix socket. */
+  readonly listen: string
+  /** Of the socket file, where it is one. */
+  readonly permissions: number
+  readonly owner: number | null
+  readonly group: number | null
+  /** None: whoever reaches the server may do everything. */
+  readonly tokens: readonly TokenConfig[]
+  /** Names, lower case, besides loopback ones under which clients may ask for this server. */
+  readonly allowedHosts: readonly string[]
+  /** Absolute paths of PEM files. */
+  readonly tls: { readonly certificate: string; readonly key: string } | null
+}
+
+export interface TokenConfig {
+  /** Appears in the log for what is done with it. */
+  readonly name: string
+  readonly role: Role
+  readonly token: SecretSource
+  /** Milliseconds since 1970. */
+  readonly expires: number | null
+}
+
+const timestamp = () => allow('a date and time such as "2030-01-31T12:00:00Z"', z.iso.datetime({ offset: true }))
+
+const token = group({
+  name: name().describe('Named in the log for what is done with the token.'),
+  role: oneOf(roles).describe('`read`: look at everything but traffic. `control`: change and capture too.'),
+  token: secret().describe('Where the token is.'),
+  expires: timestamp().optional().describe('From then on the token is refused. Default: never.'),
+})
+
+const pemFile = (what: string) =>
+  text('the path of a PEM file').describe(`${what}, PEM; relative paths start at the configuration file.`)
+
+export const httpOptions = group({
+  listen: text('host:port, or the path of a unix socket')
+    .default('127.0.0.1:9676')
+    .describe(
+      '`host:port` (port 0 takes a free one), or the path of a unix socket (with a `/`, or ending in `.sock`). Off loopback a token is needed.',
+    ),
+  permissions: fileMode().default('0600').describe('Mode of the unix socket. Who may write to it may connect.'),
+  owner: account('user').optional().describe('Owner of the unix socket. Default: who runs the switch.'),
+  group: account('group').optional().describe('Group of the unix socket. Default: that of who runs the switch.'),
+  token: secret().optional().describe('A bearer token that may do everything; every route but the probes asks for it.'),
+  tokens: list(token).default([]).describe('Further tokens, each with a role of its own.'),
+  allowedHosts: list(
+    allow(
+      'a host name without port',
+      z
+        .string()
+        .regex(/^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/),
+    ),
+  )
+    .default([])
+    .describe('Names by which clients ask for this server, e.g. behind a proxy; others than loopback are refused.'),
+  tls: group({
+    certificate: pemFile('Certificate and its chain'),
+    key: pemFile('Private key, not readable by others'),
+  })
+    .optional()
+    .describe('Serve HTTPS. Default: plain HTTP.'),
+})
+
+export type HttpInput = z.output<typeof httpOptions>
+
+/** Undefined when it is not valid; the problems say why. */
+export function resolveHttpOptions(input: HttpInput, scope: Scope): HttpConfig | undefined {
+  const { around, problems } = scope
+  const tokens = resolveTokens(input, scope)
+  const listen = resolveListen(input, tokens.length > 0, scope)
+  if (listen === undefined || problems.length > 0) return undefined
+  const pem = (file: string) => resolve(dirname(around.file), file)
+  return {
+    listen,
+    permissions: Number.parseInt(input.permissions, 8),
+    owner: resolveAccount('user', input.owner, 'http.owner', scope),
+    group: resolveAccount('group', input.group, 'http.group', scope),
+    tokens,
+    allowedHosts: input.allowedHosts.map(host => host.toLowerCase()),
+    tls: input.tls === undefined ? null : { certificate: pem(input.tls.certificate), key: pem(input.tls.key) },
+  }
+}
+
+/** In the form of the file. Tokens appear by the name of their file or variable. */
+export function effectiveHttp({ permissions, owner, group, tokens, tls, ...rest }: HttpConfig): object {
+  return {
+    ...rest,
+    permissions: permissions.toString(8).padStart(4, '0'),
+    ...(owner === null ? {} : { owner }),
+    ...(group === null ? {} : { group }),
+    tokens: tokens.map(({ expires, ...token }) => ({
+      ...token,
+      ...(expires === null ? {} : { expires: new Date(expires).toISOString() }),
+    })),
+    ...(tls === null ? {} : { tls }),
+  }
+}
+
+function resolveTokens(input: HttpInput, { around, problems }: Scope): TokenConfig[] {
+  const tokens: TokenConfig[] = input.tokens.map(({ name, role, token, expires }) => ({
+    name,
+    role,
+    token: resolveSecret(token, around.file),
+    expires: expires === undefined ? null : Date.parse(expires),
+  }))
+  for (const [i, { name }] of tokens.entries()) {
+    const first = tokens.findIndex(other => other.name === name)
+    if (first === i) continue
+    problems.push({
+      path: `http.tokens[${i}].name`,
+      message: `"${name}" is taken by http.tokens[${first}].name; names must differ`,
+    })
+  }
+  if (input.token === undefined) return tokens
+  return [{ name: 'token', role: 'control', token: resolveSecret(input.token, around.file), expires: null }, ...tokens]
+}
+
+function resolveListen(input: HttpInput, hasToken: boolean, { paths, problems }: Scope): string | undefined {
+  const path = 'http.listen'
+  const listen = parseHttpListen(input.listen)
+  if (listen === undefined) {
+    const message = `${valueText(input.listen)} is not host:port, nor the path of a unix socket (with a "/", or ending in ".sock")`
+    problems.push({ path, message })
+    return undefined
+  }
+  if (listen.type === 'unix') {
+    if (input.tls !== undefined)
+      problems.push({ path: 'http.tls', message: 'only with a TCP address; a unix socket stays on this machine' })
+    return paths.own(listen.path, path)
+  }
+  if (!isLoopback(listen.host) && !hasToken) {
+    const message = `${valueText(input.listen)} is not on loopback (127.0.0.1, [::1], localhost); that needs http.token, so that not everybody can control the switch`
+    problems.push({ path, message })
+  }
+  return input.listen
+}

@@ -6,6 +6,7 @@ const packageOf: Record<string, string> = {
   busybox: 'busybox-static',
   cc: 'gcc',
   ip: 'iproute2',
+  nm: 'binutils',
   ping: 'iputils-ping',
   'qemu-system-x86_64': 'qemu-system-x86',
   setpriv: 'util-linux',

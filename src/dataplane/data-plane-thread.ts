@@ -15,7 +15,7 @@ import { EventReporter } from './event-reporter.js'
 import { FrameList } from './frame-list.js'
 import { FramePool } from './frame-pool.js'
 import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
-import { PortTable } from './port-table.js'
+import { PortTable, type Restorable } from './port-table.js'
 import { BATCH, ReceiveBatch } from './receive-batch.js'
 import { ENDPOINT_PORTS_MADE, endpointDropReasons, PortField, SharedCounters, SwitchField } from './shared-memory.js'
 import { Tracer } from './tracer.js'
@@ -51,8 +51,8 @@ export class DataPlaneThread {
   readonly #statsBase: Float64Array
   readonly #host: EndpointHost
   #tickAt = 0
-  /** Ids of the ports an endpoint may restore. */
-  readonly #restorableIds = new Map<number, number>()
+  /** The ports an endpoint may restore, by index. */
+  readonly #restorable = new Map<number, Restorable>()
 
   constructor(parts: DataPlaneParts) {
     const { os, init, clock } = parts
@@ -112,7 +112,7 @@ export class DataPlaneThread {
   }
 
   #attach(spec: EndpointSpec): void {
-    for (const port of spec.ports) this.#restorableIds.set(port.index, port.id)
+    for (const port of spec.ports) this.#restorable.set(port.index, port)
     const endpoint = this.#parts.endpointFactory(spec, this.#host)
     this.#endpoints.set(spec.name, endpoint)
     endpoint.open()
@@ -126,7 +126,7 @@ export class DataPlaneThread {
       now: this.#parts.clock,
       addPort: (endpoint, port) => ports.add(endpoint, port),
       restorePort: (endpoint, port, index) => {
-        ports.restore(endpoint, port, index, this.#restorableIds.get(index) as number)
+        ports.restore(endpoint, port, index, this.#restorable.get(index) as Restorable)
       },
       portUp: (index, update) => ports.up(index, update),
       portDown: (index, update) => ports.down(index, update),
@@ -146,42 +146,51 @@ export class DataPlaneThread {
 
   #runCommands(): void {
     for (let next = this.#parts.nextCommand(); next !== undefined; next = this.#parts.nextCommand()) {
-      this.#execute(next.command)
+      const error = this.#execute(next.command)
       this.#publish()
-      this.#parts.emit({ type: 'reply', id: next.id, error: null })
+      this.#parts.emit({ type: 'reply', id: next.id, error })
     }
   }
 
-  #execute(command: Command): void {
+  /** Returns why it was refused, null when it was done. */
+  #execute(command: Command): string | null {
     switch (command.type) {
       case 'attach':
         this.#attach(command.endpoint)
-        return
+        return null
       case 'detach':
         this.#endpoint(command.name).close()
         this.#endpoints.delete(command.name)
-        return
+        return null
       case 'endpoint':
         this.#endpoint(command.name).message(command.message)
-        return
+        return null
       case 'set-policy':
         this.ports.setPolicy(this.#endpoint(command.name), command.policy)
-        return
+        return null
+      case 'set-port':
+        return this.ports.setPort(command.index, command.id, command.settings)
+      case 'disconnect':
+        this.ports.disconnect(command.index, command.id)
+        return null
+      case 'forget':
+        this.core.forget(command.mac)
+        return null
       case 'set-limits':
         this.core.setLimits(command)
-        return
+        return null
       case 'flush':
         if (command.port === null) this.core.flush()
         else if (this.ports.isUp(command.port)) this.core.flushPort(command.port)
-        return
+        return null
       case 'hand-over':
         this.handOver()
         this.engine.running = false
-        return
+        return null
       case 'stop':
         for (const endpoint of this.#endpoints.values()) endpoint.close()
         this.engine.running = false
-        return
+        return null
       default:
         throw new Error(`unknown command ${JSON.stringify(command)}`)
     }

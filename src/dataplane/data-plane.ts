@@ -16,6 +16,7 @@ import { closeAll, type Os } from '../os/os.js'
 import { type Waker, wake } from '../os/waker.js'
 import { Fdb } from '../switch/fdb.js'
 import { sharedClock } from './clock.js'
+import type { PortSettings } from './endpoint.js'
 import type { Command, DataPlaneSettings, EndpointSpec, Event, Request, RestoredPort, WorkerInit } from './messages.js'
 import { SharedCounters, type SharedMemoryShape, SwitchField } from './shared-memory.js'
 
@@ -29,6 +30,8 @@ const REPLY_TIMEOUT_MS = 10_000
 const STALL_MS = 5000
 
 export interface PortRecord extends RestoredPort {
+  /** What the endpoint called it; `name` may have been changed since. */
+  readonly givenName: string
   endpoint: string
   kind: string
   /** Opened by the endpoint for this port alone. */
@@ -46,6 +49,9 @@ interface DataPlaneEvents {
   event: [Event]
   restarted: [number]
 }
+
+/** The data plane could not do what it was asked, for a reason that is nobody's fault; it changed nothing. */
+export class CommandRefused extends Error {}
 
 export class DataPlane extends EventEmitter<DataPlaneEvents> {
   readonly counters: SharedCounters
@@ -110,6 +116,22 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   /** Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. */
   async command(command: Command): Promise<void> {
     await this.#command(command)
+  }
+
+  /**
+   * Changes what holds for one port alone, now and in every data plane to come. Rejects with CommandRefused, having changed
+   * nothing, when the data plane cannot do it.
+   */
+  async setPort(port: PortRecord, settings: PortSettings): Promise<void> {
+    const before = port.settings
+    // Before it is asked: should the thread die over it, the next one is made from this.
+    port.settings = settings
+    try {
+      await this.#command({ type: 'set-port', index: port.index, id: port.id, settings })
+    } catch (error) {
+      port.settings = before
+      throw error
+    }
   }
 
   /** Takes settings that the loop's memory was made for: a new thread on the same descriptors, which is not counted a restart. */
@@ -195,7 +217,9 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     const ports = [...this.ports.values()].filter(port => port.endpoint === spec.name)
     return {
       ...spec,
-      ports: ports.map(({ index, id, name, up, peer, restore }) => ({ index, id, name, up, peer, restore })),
+      ports: ports.map(({ index, id, givenName: name, up, peer, restore, settings }) => {
+        return { index, id, name, up, peer, restore, settings }
+      }),
     }
   }
 
@@ -258,10 +282,12 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
         this.#settle(event.id, event.error)
         return
       case 'port-added': {
-        const { index, id, name, transport, kind } = event
+        const { index, id, name, transport, kind, staticAddresses } = event
         this.ports.set(index, {
-          index, id, name, endpoint: transport, kind, up: false, peer: null, restore: null, since: Date.now(),
-        }) // biome-ignore format: one record
+          ...{ index, id, name, givenName: name, endpoint: transport, kind },
+          ...{ up: false, peer: null, restore: null, since: Date.now() },
+          settings: { enabled: true, policy: {}, staticAddresses },
+        })
         break
       }
       case 'port-up':
@@ -312,6 +338,6 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#replies.delete(id)
     clearTimeout(waiting.timer)
     if (error === null) waiting.resolve()
-    else waiting.reject(new Error(error))
+    else waiting.reject(new CommandRefused(error))
   }
 }

@@ -118,6 +118,16 @@ export interface EndpointPort {
   staticAddresses: readonly number[]
 }
 
+/** What was set for one port alone, while the switch runs; the main thread keeps it for the next data plane. */
+export interface PortSettings {
+  /** A port that is not forwards nothing, whoever is at the other end. */
+  readonly enabled: boolean
+  /** In the place of what its configuration says. */
+  readonly policy: Partial<EgressPolicy>
+  /** Addresses, as 48-bit numbers, that always belong to this port; all of them, those of its configuration too. */
+  readonly staticAddresses: readonly number[]
+}
+
 /** What the port gets from its configuration. */
 export interface EgressPolicy {
   maxFrameSize: number

@@ -2,7 +2,7 @@
  * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
  * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
-import type { EgressPolicy, PortUpdate } from './endpoint.js'
+import type { EgressPolicy, PortSettings, PortUpdate } from './endpoint.js'
 import type { SharedMemoryShape } from './shared-memory.js'
 
 /** Everything a data plane is made from; the next one is made from the same. */
@@ -40,6 +40,7 @@ export interface RestoredPort {
   up: boolean
   peer: string | null
   restore: unknown
+  settings: PortSettings
 }
 
 /** Between the two halves of one transport; only it knows the content. */
@@ -54,7 +55,13 @@ export type Command =
   | { type: 'endpoint'; name: string; message: EndpointMessage }
   | { type: 'set-policy'; name: string; policy: EgressPolicy }
   | { type: 'set-limits'; maxFrameSize: number; ageingMs: number; maxEntriesPerPort: number }
+  /** Settings of one port alone; refused as a whole when the FDB has no place for its static addresses. */
+  | { type: 'set-port'; index: number; id: number; settings: PortSettings }
+  /** Ends whatever is at the other end; it may come back. */
+  | { type: 'disconnect'; index: number; id: number }
   | { type: 'flush'; port: number | null }
+  /** Forgets a learned address. */
+  | { type: 'forget'; mac: number }
   /** Ends the thread; another will go on with its descriptors and ports. */
   | { type: 'hand-over' }
   | { type: 'stop' }
@@ -70,7 +77,16 @@ export type Event =
   | { type: 'opened'; descriptors: readonly number[] }
   | { type: 'started' }
   | { type: 'reply'; id: number; error: string | null }
-  | { type: 'port-added'; index: number; id: number; name: string; transport: string; kind: string; at: number }
+  | {
+      type: 'port-added'
+      index: number
+      id: number
+      name: string
+      transport: string
+      kind: string
+      staticAddresses: readonly number[]
+      at: number
+    }
   | ({ type: 'port-up' | 'port-down'; index: number; id: number; at: number } & PortUpdate)
   /** For the next data plane only. */
   | { type: 'port-restore'; index: number; restore: unknown }

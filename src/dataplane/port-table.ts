@@ -3,11 +3,12 @@
  * in the core's arrays, and is used again; an id is for people, and is not.
  *
  * A port that is down keeps its id and its counters, so that a VM that comes back is the same port as before; it is no part of
- * the core, and so of no flood. Only what the main thread was told survives this thread: every change is an event.
+ * the core, and so of no flood. So is one that an operator switched off, whoever is at its other end: it forwards while both its
+ * link and its operator say so. Only what the main thread was told survives this thread: every change is an event.
  */
 import type { Switch } from '../switch/switch.js'
 import type { Egress } from './egress.js'
-import type { EgressPolicy, Endpoint, EndpointPort, PortUpdate } from './endpoint.js'
+import type { EgressPolicy, Endpoint, EndpointPort, PortSettings, PortUpdate } from './endpoint.js'
 import type { Event } from './messages.js'
 import { PortField, type SharedCounters, SwitchField } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
@@ -16,8 +17,12 @@ interface Port {
   id: number
   name: string
   endpoint: Endpoint
+  /** As its endpoint's other ports have it. */
   policy: EgressPolicy
-  staticAddresses: readonly number[]
+  settings: PortSettings
+  /** Somebody is at the other end. */
+  linked: boolean
+  /** It forwards. */
   up: boolean
 }
 
@@ -57,48 +62,40 @@ export class PortTable {
     const id = counters.cells[SwitchField.nextPortId]++
     counters.clearPort(index)
     const policy = this.#changedPolicies.get(endpoint) ?? port.policy
-    this.#place(index, { id, name: port.name, endpoint, policy, staticAddresses: port.staticAddresses, up: false })
-    emit({ type: 'port-added', index, id, name: port.name, transport: port.transport, kind: port.kind, at: clock() })
+    const { name, transport, kind, staticAddresses } = port
+    const settings = { enabled: true, policy: {}, staticAddresses }
+    this.#place(index, { id, name, endpoint, policy, settings, linked: false, up: false })
+    emit({ type: 'port-added', index, id, name, transport, kind, staticAddresses, at: clock() })
     return index
   }
 
   /** Takes over a port of the data plane before this one, as it was. Nobody needs to be told. */
-  restore(endpoint: Endpoint, port: EndpointPort, index: number, id: number): void {
+  restore(endpoint: Endpoint, { name, policy }: EndpointPort, index: number, { id, settings }: Restorable): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
     this.#reserved.delete(index)
-    const { name, policy, staticAddresses } = port
-    this.#place(index, { id, name, endpoint, policy, staticAddresses, up: false })
+    this.#place(index, { id, name, endpoint, policy, settings, linked: false, up: false })
     this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
   }
 
   /** `silent` when the port was up before and only this thread is new. */
   up(index: number, update: PortUpdate, silent = false): void {
     const port = this.#get(index)
-    const { core, counters, clock, emit } = this.#parts
-    if (!port.up) {
-      port.up = true
-      core.addPort(index, port.policy)
-      for (const mac of port.staticAddresses) core.addStatic(mac, index, clock())
-      counters.cells[counters.portRow(index) + PortField.up] = 1
-    }
-    if (!silent) emit({ type: 'port-up', index, id: port.id, ...update, at: clock() })
+    port.linked = true
+    this.#settle(index, port)
+    if (!silent) this.#parts.emit({ type: 'port-up', index, id: port.id, ...update, at: this.#parts.clock() })
   }
 
   down(index: number, update: PortUpdate): void {
     const port = this.#get(index)
-    const { core, egress, counters, clock, emit } = this.#parts
-    if (port.up) {
-      port.up = false
-      core.removePort(index)
-      egress.drain(index)
-      counters.cells[counters.portRow(index) + PortField.up] = 0
-    }
-    emit({ type: 'port-down', index, id: port.id, ...update, at: clock() })
+    port.linked = false
+    this.#settle(index, port)
+    this.#parts.egress.drain(index)
+    this.#parts.emit({ type: 'port-down', index, id: port.id, ...update, at: this.#parts.clock() })
   }
 
   remove(index: number): void {
     const port = this.#get(index)
-    if (port.up) this.down(index, { peer: null, restore: null })
+    if (port.linked) this.down(index, { peer: null, restore: null })
     this.#parts.egress.removePort(index)
     this.#parts.tracer?.set(index, false)
     this.#parts.emit({ type: 'port-removed', index, id: port.id, at: this.#parts.clock() })
@@ -110,10 +107,27 @@ export class PortTable {
     for (const [index, port] of this.#ports.entries()) {
       if (port?.endpoint !== endpoint) continue
       port.policy = policy
-      this.#parts.egress.setQueueLimit(index, policy.queueFrames)
-      this.#wrap(index, port)
-      if (port.up) this.#parts.core.setPolicy(index, policy)
+      this.#applyPolicy(index, port)
     }
+  }
+
+  /** Returns why not, and has changed nothing then; null when done. A port that has gone meanwhile needs nothing. */
+  setPort(index: number, id: number, settings: PortSettings): string | null {
+    const port = this.#ports[index]
+    if (port?.id !== id) return null
+    if (port.up && !this.#setStatics(index, port.settings.staticAddresses, settings.staticAddresses)) {
+      return 'the filtering database is full'
+    }
+    port.settings = settings
+    this.#applyPolicy(index, port)
+    this.#settle(index, port)
+    return null
+  }
+
+  /** Takes down what is at the other end. */
+  disconnect(index: number, id: number): void {
+    const port = this.#ports[index]
+    if (port?.id === id && port.linked) port.endpoint.gone(index)
   }
 
   isUp(index: number): boolean {
@@ -122,14 +136,53 @@ export class PortTable {
 
   #place(index: number, port: Port): void {
     this.#ports[index] = port
-    this.#parts.egress.addPort(index, port.endpoint, port.policy.queueFrames)
+    this.#parts.egress.addPort(index, port.endpoint, policyOf(port).queueFrames)
     this.#wrap(index, port)
   }
 
+  /** Brings the core to what link and operator say. Frames that wait are sent while there is a link. */
+  #settle(index: number, port: Port): void {
+    const { core, counters, clock } = this.#parts
+    const wanted = port.linked && port.settings.enabled
+    if (wanted === port.up) return
+    port.up = wanted
+    counters.cells[counters.portRow(index) + PortField.up] = wanted ? 1 : 0
+    if (!wanted) {
+      core.removePort(index)
+      return
+    }
+    core.addPort(index, policyOf(port))
+    for (const mac of port.settings.staticAddresses) core.addStatic(mac, index, clock())
+  }
+
+  #applyPolicy(index: number, port: Port): void {
+    const policy = policyOf(port)
+    this.#parts.egress.setQueueLimit(index, policy.queueFrames)
+    this.#wrap(index, port)
+    if (port.up) this.#parts.core.setPolicy(index, policy)
+  }
+
+  /** All or nothing: false when there is no place for one of them. */
+  #setStatics(index: number, before: readonly number[], after: readonly number[]): boolean {
+    const { core, clock } = this.#parts
+    const added: number[] = []
+    for (const mac of after) {
+      if (before.includes(mac)) continue
+      if (!core.addStatic(mac, index, clock())) {
+        for (const undone of added) core.removeStatic(undone)
+        return false
+      }
+      added.push(mac)
+    }
+    for (const mac of before) if (!after.includes(mac)) core.removeStatic(mac)
+    return true
+  }
+
   /** Sets what stands around the port: the line that impairs it, and the tracer. */
-  #wrap(index: number, { name, policy }: Port): void {
-    this.#parts.egress.setImpairment(index, name, policy.impairment ?? null)
-    this.#parts.tracer?.set(index, policy.trace ?? false)
+  #wrap(index: number, port: Port): void {
+    const { impairment, trace } = policyOf(port)
+    this.#parts.egress.setImpairment(index, port.name, impairment ?? null)
+    this.#parts.tracer?.set(index, trace ?? false)
   }
 
   #get(index: number): Port {
@@ -137,4 +190,14 @@ export class PortTable {
     if (port === null || port === undefined) throw new Error(`no port with index ${index}`)
     return port
   }
+}
+
+/** What another data plane knew of the port. */
+export interface Restorable {
+  readonly id: number
+  readonly settings: PortSettings
+}
+
+function policyOf({ policy, settings }: Port): EgressPolicy {
+  return { ...policy, ...settings.policy }
 }

@@ -11,6 +11,7 @@ export const receiveDropReasons = [
   'reserved-destination',
   'same-port',
   'isolated',
+  'port-down',
 ] as const
 
 /** Reasons decided at egress: this port does not get the frame, others may. */

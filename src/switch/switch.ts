@@ -84,6 +84,7 @@ const INVALID_SOURCE = drop('invalid-source')
 const RESERVED_DESTINATION = drop('reserved-destination')
 const SAME_PORT = drop('same-port')
 const ISOLATED = drop('isolated')
+const PORT_DOWN = drop('port-down')
 
 /** Both arbitrary: a station that roams stays below, a loop passes within milliseconds. */
 const FLAP_MOVES = 5
@@ -168,13 +169,13 @@ export class Switch {
   /**
    * Decides about one frame: the header is `bytes[offset..offset + 14)`, the frame `length` bytes. Learns its source.
    * Allocates nothing and throws nothing, whatever the frame is.
-   * @param ingress index of a port that was added
+   * @param ingress index of a port; one that was not added, or was removed, is down: its frames are dropped
    * @param now milliseconds on a steady clock; taken modulo 2^32
    * @returns an egress port or one of `Verdict`
    */
   forward(bytes: Uint8Array, offset: number, length: number, ingress: number, now: number): number {
     if (length < HEADER) return RUNT
-    if (length > this.maxFrameSize[ingress]) return OVERSIZE
+    if (length > this.maxFrameSize[ingress]) return this.#portClass[ingress] === ABSENT ? PORT_DOWN : OVERSIZE
 
     const sourceHigh = macHigh(bytes, offset + FROM)
     const sourceLow = macLow(bytes, offset + FROM)

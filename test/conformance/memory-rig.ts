@@ -118,8 +118,12 @@ export class MemoryRig implements Rig {
     this.events.push(event)
     if (event.type === 'opened') this.#descriptors = event.descriptors
     if (event.type === 'port-added') {
-      const { index, id, name, transport, kind } = event
-      const port = { index, id, name, kind, endpoint: transport, up: false, peer: null, restore: null, since: 0 }
+      const { index, id, name, transport, kind, staticAddresses } = event
+      const port = {
+        ...{ index, id, name, givenName: name, kind, endpoint: transport },
+        ...{ up: false, peer: null, restore: null, since: 0 },
+        settings: { enabled: true, policy: {}, staticAddresses },
+      }
       this.#ports.set(index, port)
     }
     const port = 'index' in event ? this.#ports.get(event.index) : undefined

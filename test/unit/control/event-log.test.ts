@@ -49,7 +49,16 @@ describe('EventLog', () => {
 
   it('has no line for what only machines ask about', () => {
     const quiet: Event[] = [
-      { type: 'port-added', index: 3, id: 1, name: 'x', transport: 'vms', kind: 'unixgram', at: 1 },
+      {
+        type: 'port-added',
+        index: 3,
+        id: 1,
+        name: 'x',
+        transport: 'vms',
+        kind: 'unixgram',
+        staticAddresses: [],
+        at: 1,
+      },
       { type: 'port-removed', index: 3, id: 1, at: 1 },
       { type: 'started' },
     ]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { Egress } from '#src/dataplane/egress.js'
-import { type EgressPolicy, type EndpointPort, Fault } from '#src/dataplane/endpoint.js'
+import { type EgressPolicy, type EndpointPort, Fault, type PortSettings } from '#src/dataplane/endpoint.js'
 import type { Event } from '#src/dataplane/messages.js'
 import { PortTable } from '#src/dataplane/port-table.js'
 import { PortField, SwitchField } from '#src/dataplane/shared-memory.js'
@@ -27,6 +27,9 @@ describe('PortTable', () => {
     policy,
     staticAddresses,
   })
+  const settings: PortSettings = { enabled: true, policy: {}, staticAddresses: [] }
+  const idOf = (index: number) =>
+    events.flatMap(event => (event.type === 'port-added' && event.index === index ? [event.id] : []))[0] as number
   const types = () => events.map(({ type }) => type)
   const cell = (index: number, field: number) => parts.counters.cells[parts.counters.portRow(index) + field]
 
@@ -115,7 +118,7 @@ describe('PortTable', () => {
   it('takes a port over with its index, id and counters, and says nothing', () => {
     parts.counters.cells[parts.counters.portRow(1) + PortField.receiveFrames] = 77
     parts.counters.cells[parts.counters.portRow(1) + PortField.queueFrames] = 4
-    table.restore(endpoint, describePort('b'), 1, 31)
+    table.restore(endpoint, describePort('b'), 1, { id: 31, settings })
     table.up(1, up, true)
     assert.deepEqual([events, table.isUp(1)], [[], true])
     assert.deepEqual([cell(1, PortField.receiveFrames), cell(1, PortField.queueFrames)], [77, 0])
@@ -124,7 +127,7 @@ describe('PortTable', () => {
       events.map(event => ('id' in event ? event.id : 0)),
       [31],
     )
-    assert.throws(() => table.restore(endpoint, describePort('b'), 1, 31), /taken/)
+    assert.throws(() => table.restore(endpoint, describePort('b'), 1, { id: 31, settings }), /taken/)
   })
 
   it('takes a port that is up down before it removes it', () => {
@@ -159,7 +162,7 @@ describe('PortTable', () => {
   it('keeps the place of a port that is to be restored', () => {
     table.reserve(0)
     assert.equal(table.add(endpoint, describePort('new')), 1)
-    table.restore(endpoint, describePort('old'), 0, 31)
+    table.restore(endpoint, describePort('old'), 0, { id: 31, settings })
     table.remove(0)
     assert.equal(table.add(endpoint, describePort('next')), 0)
   })
@@ -168,5 +171,68 @@ describe('PortTable', () => {
     table.setPolicy(endpoint, { ...policy, queueFrames: 3 })
     const index = table.add(endpoint, describePort('a'))
     assert.equal(egress.queueLimit(index), 3)
+  })
+
+  describe('settings of one port', () => {
+    const set = (index: number, change: Partial<PortSettings>) =>
+      table.setPort(index, idOf(index), { ...settings, ...change })
+
+    it('switch it off and on, and say nothing: its peer has not moved', () => {
+      const index = table.add(endpoint, describePort('a', [macOf(ALICE)]))
+      table.up(index, up)
+      events.length = 1
+      set(index, { enabled: false, staticAddresses: [macOf(ALICE)] })
+      assert.deepEqual([table.isUp(index), cell(index, PortField.up), core.fdb.entries], [false, 0, 0])
+      set(index, { staticAddresses: [macOf(ALICE)] })
+      assert.deepEqual([table.isUp(index), cell(index, PortField.up), core.fdb.entries], [true, 1, 1])
+      assert.deepEqual(types(), ['port-added'])
+    })
+
+    it('keep it off when its peer comes, and forward once it may', () => {
+      const index = table.add(endpoint, describePort('a'))
+      set(index, { enabled: false })
+      table.up(index, up)
+      assert.deepEqual([table.isUp(index), types()], [false, ['port-added', 'port-up']])
+      set(index, { enabled: true })
+      assert.equal(table.isUp(index), true)
+    })
+
+    it('take the place of what its endpoint says, also when that changes', () => {
+      const index = table.add(endpoint, describePort('a'))
+      const other = table.add(endpoint, describePort('b'))
+      for (const each of [index, other]) table.up(each, up)
+      set(index, { policy: { maxFrameSize: 600, queueFrames: 4 } })
+      table.setPolicy(endpoint, { ...policy, maxFrameSize: 900 })
+      assert.deepEqual([...core.maxFrameSize].slice(0, 2), [600, 900])
+      assert.deepEqual([egress.queueLimit(index), egress.queueLimit(other)], [4, 16])
+      set(index, {})
+      assert.deepEqual([...core.maxFrameSize].slice(0, 2), [900, 900])
+    })
+
+    it('add and remove static addresses, all or none', () => {
+      const index = table.add(endpoint, describePort('a'))
+      table.up(index, up)
+      assert.equal(set(index, { staticAddresses: [macOf(ALICE), macOf(BOB)] }), null)
+      assert.equal(core.fdb.entries, 2)
+      assert.equal(set(index, { staticAddresses: [macOf(BOB)] }), null)
+      assert.equal(core.fdb.entries, 1)
+      const tooMany = Array.from({ length: 17 }, (_, i) => 0x020000000000 + i)
+      assert.match(set(index, { staticAddresses: tooMany, enabled: false }) ?? '', /full/)
+      assert.deepEqual([core.fdb.entries, table.isUp(index)], [1, true])
+    })
+
+    it('are taken over by the next data plane', () => {
+      const off = { enabled: false, policy: { queueFrames: 4 }, staticAddresses: [macOf(ALICE)] }
+      table.restore(endpoint, describePort('a'), 0, { id: 31, settings: off })
+      table.up(0, up, true)
+      assert.deepEqual([table.isUp(0), egress.queueLimit(0)], [false, 4])
+    })
+
+    it('are for the port that was meant, not for one that took its place', () => {
+      const index = table.add(endpoint, describePort('a'))
+      table.up(index, up)
+      assert.equal(table.setPort(index, 99, { ...settings, enabled: false }), null)
+      assert.equal(table.isUp(index), true)
+    })
   })
 })

@@ -7,7 +7,14 @@
  * `unixSocketPath=` turns it on, so the long form is used.
  */
 import { dirname, join } from 'node:path'
-import type { Config, TransportConfig, UnixgramConnectConfig, UnixgramListenConfig } from '../config/config.js'
+import type {
+  Config,
+  TransportConfig,
+  UdpConfig,
+  UnixgramConnectConfig,
+  UnixgramListenConfig,
+} from '../config/config.js'
+import { parseHostPort } from '../config/inet-address.js'
 import { maxSocketPathBytes } from '../config/socket-paths.js'
 
 /** Text for all transports, a heading and indented lines for each. */
@@ -16,7 +23,12 @@ export function launcherLines(config: Config, platform: NodeJS.Platform = proces
 }
 
 function transportLines(transport: TransportConfig, mac: string, platform: NodeJS.Platform): string[] {
-  return transport.role === 'connect' ? connectLines(transport, mac) : listenLines(transport, mac, platform)
+  switch (transport.type) {
+    case 'unixgram':
+      return transport.role === 'connect' ? connectLines(transport, mac) : listenLines(transport, mac, platform)
+    case 'udp':
+      return udpLines(transport, mac)
+  }
 }
 
 function listenLines(transport: UnixgramListenConfig, mac: string, platform: NodeJS.Platform): string[] {
@@ -49,8 +61,33 @@ function connectLines({ name, connect, handshake }: UnixgramConnectConfig, mac: 
   return [heading, listener, '  vfkit, krunkit: they connect to a socket that listens; use a transport with listen']
 }
 
+function udpLines(transport: UdpConfig, mac: string): string[] {
+  if (transport.role === 'group') {
+    const remote = qemuInet('remote', transport.group)
+    return [`${transport.name}: udp to the group ${transport.group}`, `  QEMU     ${qemuDgram(remote, mac)}`]
+  }
+  const { name, listen, peers, learnPeers } = transport
+  const local = qemuInet('local', peers[0] ?? listen.replace(/\d+$/, '7001'))
+  const others = learnPeers ? `, and whoever sends from ${transport.allowedSources.join(', ')}` : ''
+  return [
+    `${name}: udp at ${listen}${peers.length === 0 ? '' : `, for ${peers.join(', ')}`}${others}`,
+    `  QEMU     ${qemuDgram(`${local},${qemuInet('remote', listen)}`, mac)}`,
+  ]
+}
+
+function qemuInet(end: 'local' | 'remote', text: string): string {
+  const { host, port } = parseHostPort(text) ?? { host: text, port: 0 }
+  return `${end}.type=inet,${end}.host=${host},${end}.port=${port}`
+}
+
 function qemu(local: string, remote: string, mac: string): string {
-  const ends = `local.type=unix,local.path=${qemuValue(local)},remote.type=unix,remote.path=${qemuValue(remote)}`
+  return qemuDgram(
+    `local.type=unix,local.path=${qemuValue(local)},remote.type=unix,remote.path=${qemuValue(remote)}`,
+    mac,
+  )
+}
+
+function qemuDgram(ends: string, mac: string): string {
   return `-netdev ${shell(`dgram,id=net0,${ends}`)} -device virtio-net-pci,netdev=net0,mac=${mac}`
 }
 

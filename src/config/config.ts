@@ -6,6 +6,7 @@ import type { InterfaceConfig } from './interfaces.js'
 import type { TransportConfig } from './transports.js'
 
 export type { InterfaceConfig } from './interfaces.js'
+export type * from './transports/udp.js'
 export type * from './transports/unixgram.js'
 export type { TransportConfig } from './transports.js'
 

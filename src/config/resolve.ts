@@ -13,7 +13,7 @@ import { defaultEntriesPerPort } from './limits.js'
 import type { ConfigInput } from './schema.js'
 import type { Scope, Surroundings } from './scope.js'
 import { SocketPaths } from './socket-paths.js'
-import { fixedTransportPorts, resolveTransport } from './transports.js'
+import { fixedTransportPorts, resolveTransport, transportClaims } from './transports.js'
 
 /** @throws ConfigError */
 export function resolveConfig(input: ConfigInput, around: Surroundings): Config {
@@ -29,6 +29,7 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
     ...transports.map((config, i) => [`transports[${i}]`, config] as const),
   ]
   checkNames(placed, problems)
+  checkSockets(transports, problems)
   checkStaticAddresses(placed, scope)
   checkPortCount(interfaces, transports, scope)
   const http = resolveHttp(input, scope)
@@ -71,6 +72,19 @@ function checkNames(placed: Placed, problems: Problem[]): void {
     const first = taken.get(name)
     if (first === undefined) taken.set(name, path)
     else problems.push({ path, message: `"${name}" is taken by ${first}; names must differ` })
+  }
+}
+
+/** Socket paths are checked where they are resolved, each with its option. */
+function checkSockets(transports: readonly TransportConfig[], problems: Problem[]): void {
+  const taken = new Map<string, string>()
+  for (const [i, config] of transports.entries()) {
+    for (const claim of transportClaims(config).filter(text => !text.startsWith('/'))) {
+      const path = `transports[${i}]`
+      const first = taken.get(claim)
+      if (first === undefined) taken.set(claim, path)
+      else problems.push({ path, message: `${claim} is taken by ${first}` })
+    }
   }
 }
 

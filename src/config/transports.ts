@@ -1,13 +1,14 @@
 /** The types of transport (the guests' side). A further one is a file in transports/ and a line in each of the three lists here. */
 import type { z } from 'zod'
 import type { Scope } from './scope.js'
+import { type UdpConfig, udp } from './transports/udp.js'
 import { type UnixgramConfig, unixgram } from './transports/unixgram.js'
 
-export const transportForms = [...unixgram.forms] as const
+export const transportForms = [...unixgram.forms, ...udp.forms] as const
 
-const types = { unixgram }
+const types = { unixgram, udp }
 
-export type TransportConfig = UnixgramConfig
+export type TransportConfig = UnixgramConfig | UdpConfig
 
 export type TransportInput = z.output<(typeof transportForms)[number]>
 

@@ -2,6 +2,7 @@
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
 import { openTap } from '../tap/transport.js'
 import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
+import { openUdp } from '../transports/udp/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
 import { openAuto } from './auto.js'
 
@@ -12,6 +13,7 @@ type Openers = { readonly [Type in AnyConfig['type']]: OpenTransport<Extract<Any
 
 const openers: Openers = {
   unixgram: openUnixgram,
+  udp: openUdp,
   auto: openAuto,
   tap: openTap,
 }

@@ -137,8 +137,8 @@ export class DataPlaneThread {
       awaitConnected: (endpoint, fd) => this.#descriptors.awaitConnected(fd, endpoint),
       updateRestore: (index, restore) => this.#parts.emit({ type: 'port-restore', index, restore }),
       nextPortNumber: row => ++this.#counters.cells[this.#counters.endpointRow(row) + ENDPOINT_PORTS_MADE],
-      countDrop: (row, reason) => {
-        this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)]++
+      countDrop: (row, reason, count = 1) => {
+        this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)] += count
       },
       send: (name, message) => this.#parts.emit({ type: 'endpoint', name, message }),
     }

@@ -293,6 +293,10 @@ export class Egress {
           this.#drop(port, ERROR, 1)
           done++
           break
+        case Fault.tooLong:
+          this.#drop(port, OVERSIZE, 1)
+          done++
+          break
         case Fault.gone:
           this.#gone = true
           this.#drop(port, PEER_GONE, count - done)

@@ -6,6 +6,9 @@ import { TapEndpoint } from '../tap/endpoint.js'
 import { TAP } from '../tap/options.js'
 import { StreamEndpoint } from '../transports/stream/endpoint.js'
 import { STREAM } from '../transports/stream/options.js'
+import { UdpGroupEndpoint } from '../transports/udp/group-endpoint.js'
+import { UDP, type UdpOptions } from '../transports/udp/options.js'
+import { UdpPeersEndpoint } from '../transports/udp/peers-endpoint.js'
 import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
 import { OnePeerEndpoint } from '../transports/unixgram/one-peer.js'
 import { UNIXGRAM, type UnixgramOptions } from '../transports/unixgram/options.js'
@@ -21,6 +24,8 @@ const kinds: Readonly<Record<string, CreateEndpoint>> = {
       ? new ManyPeersEndpoint(spec, host)
       : new OnePeerEndpoint(spec, host),
   [TAP]: (spec, host) => new TapEndpoint(spec, host),
+  [UDP]: (spec, host) =>
+    (spec.options as UdpOptions).mode === 'group' ? new UdpGroupEndpoint(spec, host) : new UdpPeersEndpoint(spec, host),
 }
 
 export function createEndpoint(spec: EndpointSpec, host: EndpointHost): Endpoint {

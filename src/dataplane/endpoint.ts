@@ -74,6 +74,8 @@ export const Fault = {
   skip: 2,
   /** Nobody is there; `gone` follows. */
   gone: 3,
+  /** As `skip`: the way to the peer takes no frame of this length. */
+  tooLong: 4,
 } as const
 export type Fault = (typeof Fault)[keyof typeof Fault]
 
@@ -104,7 +106,7 @@ export interface EndpointHost {
   updateRestore(index: number, restore: unknown): void
   /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
   nextPortNumber(endpointIndex: number): number
-  countDrop(endpointIndex: number, reason: EndpointDropReason): void
+  countDrop(endpointIndex: number, reason: EndpointDropReason, count?: number): void
   /** To the transport's half on the main thread. */
   send(endpointName: string, message: EndpointMessage): void
 }

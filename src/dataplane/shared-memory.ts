@@ -74,6 +74,11 @@ export const endpointDropReasons = [
   'stranger',
   'bad-length',
   'cut-off',
+  'own',
+  'receive-buffer',
+  'tunnel-header',
+  'unknown-vni',
+  'copy',
 ] as const
 export type EndpointDropReason = (typeof endpointDropReasons)[number]
 /** How many ports an endpoint has made; behind its drop counters. */

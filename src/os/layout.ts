@@ -2,7 +2,7 @@
  * Structure layouts and numbers in which the supported kernels differ, for LP64 little-endian (x86_64, arm64).
  *
  * Linux: include/uapi/linux/un.h, include/linux/socket.h, include/uapi/asm-generic/socket.h, include/uapi/linux/eventpoll.h.
- * macOS: apple-oss-distributions/xnu bsd/sys/{un,socket,errno,fcntl,poll}.h. The macOS values come from those headers and
+ * macOS: apple-oss-distributions/xnu bsd/sys/{un,socket,errno,fcntl,poll}.h, bsd/netinet/in.h, bsd/netinet6/in6.h. The macOS values come from those headers and
  * have not run on a Mac yet (docs/platforms.md).
  */
 export interface Layout {
@@ -42,7 +42,40 @@ export interface Layout {
     MSG_DONTWAIT: number
     O_NONBLOCK: number
   }
+  inet: InetLayout
   errno: Record<ErrorName, number>
+}
+
+/** Of UDP sockets. struct sockaddr_in is 16 bytes, sockaddr_in6 28; port @2 and address @4, @8 are the same everywhere. */
+export interface InetLayout {
+  AF_INET: number
+  AF_INET6: number
+  /** macOS writes the structure's length in front of the family. */
+  familyOffset: number
+  SO_REUSEADDR: number
+  SO_REUSEPORT: number
+  /** Counters of a socket, what it lost for want of buffer among them; null where there is no such thing. */
+  SO_MEMINFO: number | null
+  IPPROTO_IP: number
+  IPPROTO_IPV6: number
+  /** Option and value for "never fragment, refuse what does not fit the path", and for "do as is usual". */
+  IP_DONTFRAG: { option: number; on: number; off: number }
+  IPV6_DONTFRAG: { option: number; on: number; off: number }
+  /** MTU of the path of a connected socket. */
+  IP_MTU: number | null
+  IPV6_MTU: number | null
+  IPV6_V6ONLY: number
+  /** Linux gives a socket what any other joined, unless told not to. */
+  IP_MULTICAST_ALL: number | null
+  IPV6_MULTICAST_ALL: number | null
+  IP_MULTICAST_IF: number
+  IP_MULTICAST_TTL: number
+  IP_MULTICAST_LOOP: number
+  IP_ADD_MEMBERSHIP: number
+  IPV6_MULTICAST_IF: number
+  IPV6_MULTICAST_HOPS: number
+  IPV6_MULTICAST_LOOP: number
+  IPV6_JOIN_GROUP: number
 }
 
 export type ErrorName =
@@ -62,6 +95,7 @@ export type ErrorName =
   | 'EPROTOTYPE'
   | 'EADDRINUSE'
   | 'ECONNABORTED'
+  | 'EADDRNOTAVAIL'
   | 'ECONNRESET'
   | 'ETIMEDOUT'
   | 'EINPROGRESS'
@@ -88,6 +122,32 @@ export const linuxLayout: Layout = {
     MSG_DONTWAIT: 0x40,
     O_NONBLOCK: 0x800,
   },
+  // include/uapi/linux/in.h, include/uapi/linux/in6.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT 0.
+  inet: {
+    AF_INET: 2,
+    AF_INET6: 10,
+    familyOffset: 0,
+    SO_REUSEADDR: 2,
+    SO_REUSEPORT: 15,
+    SO_MEMINFO: 55,
+    IPPROTO_IP: 0,
+    IPPROTO_IPV6: 41,
+    IP_DONTFRAG: { option: 10, on: 2, off: 0 },
+    IPV6_DONTFRAG: { option: 23, on: 2, off: 0 },
+    IP_MTU: 14,
+    IPV6_MTU: 24,
+    IPV6_V6ONLY: 26,
+    IP_MULTICAST_ALL: 49,
+    IPV6_MULTICAST_ALL: 29,
+    IP_MULTICAST_IF: 32,
+    IP_MULTICAST_TTL: 33,
+    IP_MULTICAST_LOOP: 34,
+    IP_ADD_MEMBERSHIP: 35,
+    IPV6_MULTICAST_IF: 17,
+    IPV6_MULTICAST_HOPS: 18,
+    IPV6_MULTICAST_LOOP: 19,
+    IPV6_JOIN_GROUP: 20,
+  },
   errno: {
     EPERM: 1,
     ENOENT: 2,
@@ -105,6 +165,7 @@ export const linuxLayout: Layout = {
     EPROTOTYPE: 91,
     EADDRINUSE: 98,
     ECONNABORTED: 103,
+    EADDRNOTAVAIL: 99,
     ECONNRESET: 104,
     ETIMEDOUT: 110,
     EINPROGRESS: 115,
@@ -135,6 +196,31 @@ export const darwinLayout: Layout = {
     MSG_DONTWAIT: 0x80,
     O_NONBLOCK: 0x4,
   },
+  inet: {
+    AF_INET: 2,
+    AF_INET6: 30,
+    familyOffset: 1,
+    SO_REUSEADDR: 4,
+    SO_REUSEPORT: 0x200,
+    SO_MEMINFO: null,
+    IPPROTO_IP: 0,
+    IPPROTO_IPV6: 41,
+    IP_DONTFRAG: { option: 28, on: 1, off: 0 },
+    IPV6_DONTFRAG: { option: 62, on: 1, off: 0 },
+    IP_MTU: null,
+    IPV6_MTU: null,
+    IPV6_V6ONLY: 27,
+    IP_MULTICAST_ALL: null,
+    IPV6_MULTICAST_ALL: null,
+    IP_MULTICAST_IF: 9,
+    IP_MULTICAST_TTL: 10,
+    IP_MULTICAST_LOOP: 11,
+    IP_ADD_MEMBERSHIP: 12,
+    IPV6_MULTICAST_IF: 9,
+    IPV6_MULTICAST_HOPS: 10,
+    IPV6_MULTICAST_LOOP: 11,
+    IPV6_JOIN_GROUP: 12,
+  },
   errno: {
     EPERM: 1,
     ENOENT: 2,
@@ -152,6 +238,7 @@ export const darwinLayout: Layout = {
     EPROTOTYPE: 41,
     EADDRINUSE: 48,
     ECONNABORTED: 53,
+    EADDRNOTAVAIL: 49,
     ECONNRESET: 54,
     ETIMEDOUT: 60,
     EINPROGRESS: 36,

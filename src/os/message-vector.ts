@@ -85,6 +85,11 @@ export class MessageVector {
     return (this.#names as NativeMemory).words
   }
 
+  /** The same as bytes, `SOCKADDR_UN_STORAGE` for each message. */
+  get nameBytes(): Uint8Array {
+    return (this.#names as NativeMemory).bytes
+  }
+
   /** A copy of the sender's address. */
   name(i: number): Uint8Array {
     const start = i * SOCKADDR_UN_STORAGE

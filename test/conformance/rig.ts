@@ -12,6 +12,12 @@ export interface RigOptions {
 export interface Harness {
   /** Lengths below a header that the transport can carry. */
   readonly runts: readonly number[]
+  /** Frames that may be on their way at once where nothing may be lost; default 128. */
+  readonly window?: number
+  /** False where the kernel loses what a receiver does not take, and no sender hears of it; default true. */
+  readonly backPressure?: boolean
+  /** False where nothing tells that a peer has gone, so that its port stays up; default true. */
+  readonly noticesDeparture?: boolean
   start(options: RigOptions): Promise<Rig>
 }
 

@@ -19,7 +19,8 @@ import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress, SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
-import { DatagramSender } from './datagram-sender.js'
+import { DatagramSender } from '../datagram-sender.js'
+import { PeerTable } from '../peer-table.js'
 import {
   isHandshake,
   type ManyPeersOptions,
@@ -29,7 +30,6 @@ import {
   type UnixgramUpcall,
 } from './options.js'
 import { Peer } from './peer.js'
-import { PeerTable } from './peer-table.js'
 import { type SendFault, sendFaults } from './send-fault.js'
 
 /** Five minutes: longer than a guest takes from its launcher's connect to its first frame. */

@@ -16,8 +16,8 @@ import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress } from '../../os/sockaddr-un.js'
 import * as unix from '../../os/unix-socket.js'
+import { DatagramSender } from '../datagram-sender.js'
 import { fileIdentity } from '../socket-file.js'
-import { DatagramSender } from './datagram-sender.js'
 import {
   isHandshake,
   type OnePeerOptions,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { transportForms } from '#src/config/transports.js'
 import { complaints } from './load-text.js'
 
 /** Title, text of the file, the lines it must bring. */
@@ -7,6 +8,7 @@ type Case = readonly [title: string, text: string, ...lines: string[]]
 
 const vms = 'name: vms, type: unixgram, listen: vms.sock'
 const one = (options: string) => `transports: [{ ${options} }]`
+const types = [...new Set(transportForms.map(form => `"${form.shape.type.value}"`))].join(', ')
 const long = `/${'p'.repeat(130)}`
 
 const syntax: Case[] = [
@@ -117,10 +119,10 @@ const transports: Case[] = [
   ],
   [
     'an unknown type',
-    one('name: a, type: stream'),
-    'transports[0].type: "stream" is not a type of this version: "unixgram"',
+    one('name: a, type: string'),
+    `transports[0].type: "string" is not a type of this version: ${types}`,
   ],
-  ['no type', one('name: a, listen: a'), 'transports[0].type: missing, must be a type of this version: "unixgram"'],
+  ['no type', one('name: a, listen: a'), `transports[0].type: missing, must be a type of this version: ${types}`],
   [
     'no name',
     one('type: unixgram, listen: a'),

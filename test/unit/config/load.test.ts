@@ -89,11 +89,13 @@ describe('a configuration', () => {
 
   it('turns names of accounts into numbers and a mode into a number', () => {
     const [transport] = load(unixgram('listen: a.sock, owner: alice, group: staff, permissions: "660"')).transports
+    assert.ok(transport.type === 'unixgram')
     assert.deepEqual([transport.owner, transport.group, transport.permissions], [1001, 50, 0o660])
   })
 
   it('takes numbers for accounts, quoted or not', () => {
     const [transport] = load(unixgram('listen: a.sock, owner: 0, group: "77"')).transports
+    assert.ok(transport.type === 'unixgram')
     assert.deepEqual([transport.owner, transport.group], [0, 77])
   })
 
@@ -170,6 +172,7 @@ describe('loadConfig', () => {
   it('looks accounts up on this machine', { skip: process.platform === 'linux' ? false : 'reads /etc/passwd' }, () => {
     writeFileSync(file, unixgram('listen: vms.sock, owner: root, group: root'))
     const [transport] = loadConfig(file).transports
+    assert.ok(transport.type === 'unixgram')
     assert.deepEqual([transport.owner, transport.group], [0, 0])
     writeFileSync(file, unixgram('listen: vms.sock, owner: no-such-user, group: no-such-group'))
     assert.throws(() => loadConfig(file), {

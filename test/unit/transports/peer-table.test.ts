@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { SOCKADDR_UN_STORAGE } from '#src/os/sockaddr-un.js'
-import { PeerTable } from '#src/transports/unixgram/peer-table.js'
+import { PeerTable } from '#src/transports/peer-table.js'
 import { seed } from '../../support/seed.js'
 
 const WORDS = SOCKADDR_UN_STORAGE / 4

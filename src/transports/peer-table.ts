@@ -5,7 +5,7 @@
  * otherwise the words are hashed into a table that is at most half full. Addresses are compared in whole words with what is
  * beyond the length masked off, because the kernel leaves the bytes of an earlier, longer address behind it.
  */
-import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
+import { SOCKADDR_UN_STORAGE } from '../os/sockaddr-un.js'
 
 const WORDS = SOCKADDR_UN_STORAGE / 4
 /** Mask for the last word of an address, by length modulo 4; little-endian. */

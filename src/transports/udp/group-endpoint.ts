@@ -1,0 +1,113 @@
+/**
+ * A multicast group as one port: the data plane's half.
+ *
+ * All members share the group's address, and on one machine they may share their own too: QEMU sends from the group's port. So
+ * frames leave from a second socket with a port of its own. What comes back from there is ours, a copy that the kernel made for
+ * the members on this machine; it is counted and not switched again.
+ */
+import type { Endpoint, EndpointHost, EndpointPort, Fault } from '../../dataplane/endpoint.js'
+import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
+import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
+import { NativeMemory } from '../../os/native-memory.js'
+import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
+import { receiveOverflows } from '../../os/udp-socket.js'
+import { DatagramSender } from '../datagram-sender.js'
+import { inetFaults } from '../inet-fault.js'
+import { inetLabel } from '../inet-text.js'
+import { PeerTable } from '../peer-table.js'
+import type { SendFault } from '../unixgram/send-fault.js'
+import { UDP, type UdpGroupOptions } from './options.js'
+
+export class UdpGroupEndpoint implements Endpoint {
+  readonly #host: EndpointHost
+  readonly #spec: EndpointSpec
+  readonly #options: UdpGroupOptions
+  readonly #sender: DatagramSender
+  readonly #faultOf: SendFault
+  readonly #group: NativeMemory
+  /** Holds one address: ours. */
+  readonly #own = new PeerTable<'own'>(0)
+  #port = -1
+  #overflows: number
+
+  constructor(spec: EndpointSpec, host: EndpointHost) {
+    this.#host = host
+    this.#spec = spec
+    this.#options = spec.options as UdpGroupOptions
+    this.#sender = new DatagramSender(host.os, host.pool)
+    this.#faultOf = inetFaults(host.os.layout)
+    this.#group = new NativeMemory(this.#options.group.length)
+    this.#group.bytes.set(this.#options.group)
+    this.#own.add(this.#options.own, 'own')
+    this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
+  }
+
+  open(): void {
+    const [restored] = this.#spec.ports
+    if (restored === undefined) {
+      this.#port = this.#host.addPort(this, this.#describe())
+      if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
+    } else {
+      this.#port = restored.index
+      this.#host.restorePort(this, this.#describe(), restored.index)
+    }
+    if (restored?.up) this.#host.portRestored(this.#port)
+    else this.#host.portUp(this.#port, { peer: inetLabel(this.#host.os.layout, this.#options.group), restore: null })
+    this.#host.watch(this, this.#options.fd)
+  }
+
+  receive(fd: number, batch: ReceiveBatch): number {
+    const { vector } = batch
+    const count = this.#host.os.receiveMessages(fd, vector, batch.length.length)
+    if (count <= 0) return 0
+    const names = vector.nameWords
+    let own = 0
+    for (let i = 0; i < count; i++) {
+      const isOwn = this.#own.find(names, i * (SOCKADDR_UN_STORAGE >> 2), vector.nameLength(i)) !== null
+      if (isOwn) own++
+      batch.length[i] = vector.length(i)
+      batch.port[i] = isOwn ? -1 : this.#port
+    }
+    if (own > 0) this.#host.countDrop(this.#spec.index, 'own', own)
+    vector.resetNames(count)
+    return count
+  }
+
+  transmit(_port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
+    const { sendFd, group } = this.#options
+    return this.#sender.sendTo(sendFd, this.#group, group.length, offsets, lengths, first, count)
+  }
+
+  fault(_port: number, errno: number): Fault {
+    return this.#faultOf(errno)
+  }
+
+  gone(): void {
+    // No error of sending to a group means that.
+  }
+
+  egressDescriptor(): number {
+    return this.#host.os.layout.platform === 'darwin' ? -1 : this.#options.sendFd
+  }
+
+  tick(): void {
+    const overflows = receiveOverflows(this.#host.os.layout, this.#options.fd)
+    const lost = (overflows - this.#overflows) >>> 0
+    this.#overflows = overflows
+    if (lost > 0) this.#host.countDrop(this.#spec.index, 'receive-buffer', lost)
+  }
+
+  message(_message: EndpointMessage): void {
+    // Nothing of a group can change while it is open.
+  }
+
+  close(): void {
+    this.#host.unwatch(this.#options.fd)
+    this.#host.removePort(this.#port)
+  }
+
+  #describe(): EndpointPort {
+    const { policy, staticAddresses } = this.#options
+    return { name: this.#spec.name, transport: this.#spec.name, kind: UDP, policy, staticAddresses }
+  }
+}

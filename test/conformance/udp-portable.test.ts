@@ -1,0 +1,8 @@
+/** The code that macOS runs, poll(2) and one call for each datagram, on this kernel. */
+process.env.TAPSWITCH_OS = 'portable'
+
+import { transportConformance } from './transport-suite.js'
+import { udpHarness } from './udp-rig.js'
+
+transportConformance('udp, peers learned, portable calls', udpHarness('learned'))
+transportConformance('udp, a multicast group each, portable calls', udpHarness('group'))

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from './build.mjs'
 import { generate } from './generate.mjs'
-import { ensureInstalled, node24, root } from './install.mjs'
-import { runTests } from './test.mjs'
+import { ensureInstalled, node24, root, TaskError } from './install.mjs'
+import { quickFolders, runTests } from './test.mjs'
 
 const tasks = {
   start: {
@@ -32,12 +32,16 @@ const tasks = {
     help: 'unit, property and conformance tests: under a minute, no privileges',
     run: filters => {
       build(['src', 'test'])
-      return runTests({ filters, quick: true })
+      return runTests({ filters, folders: quickFolders })
     },
   },
   'test:node24': {
     help: 'the suite on Node 24 (linux-x64); --quick for the quick tests; other arguments as for test',
     run: testOnNode24,
+  },
+  'test:macos': {
+    help: 'on a Mac, as root or with the signed node: the quick tests, and what only a Mac can show',
+    run: testOnMac,
   },
   bench: {
     help: 'the benchmarks; the first argument may name one, e.g. vm-to-vm; others are passed on',
@@ -88,6 +92,12 @@ function testOnNode24(args) {
   const task = args.includes('--quick') ? 'test:quick' : 'test'
   const filters = args.filter(argument => argument !== '--quick')
   passOn(spawnSync(node24(), [join(root, 'scripts/task.mjs'), task, ...filters], { stdio: 'inherit' }))
+}
+
+function testOnMac(filters) {
+  if (process.platform !== 'darwin') throw new TaskError(`test:macos needs macOS, this is ${process.platform}`)
+  build(['src', 'test'])
+  return runTests({ filters, folders: [...quickFolders, 'macos'] })
 }
 
 function runTool(path, args) {

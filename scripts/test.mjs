@@ -16,17 +16,19 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { root, TaskError } from './install.mjs'
 
-const quickFolders = ['unit', 'property', 'conformance']
+export const quickFolders = ['unit', 'property', 'conformance']
 const concurrentFolders = [...quickFolders, 'fuzz']
+/** Folders whose tests are no test of the product anywhere else, so that elsewhere they are not even skipped. */
+const platformOf = { macos: 'darwin' }
 const timeoutMs = { concurrent: 120_000, serial: 360_000 }
 const testsFolder = join(root, 'build/test')
 
 /**
- * @param {{ filters: string[], quick?: boolean }} options `filters`: a file runs when its path contains one of them; empty
- *   means all.
+ * @param {{ filters: string[], folders?: string[] }} options `filters`: a file runs when its path contains one of them; empty
+ *   means all. `folders`: only files in these.
  */
-export async function runTests({ filters, quick = false }) {
-  const files = testFiles(quick, filters)
+export async function runTests({ filters, folders }) {
+  const files = testFiles(folders, filters)
   if (files.length === 0) throw new TaskError(`no test file's path contains ${filters.join(' or ')}`)
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --enable-source-maps`.trim()
 
@@ -38,11 +40,12 @@ export async function runTests({ filters, quick = false }) {
   if (outcome.failed + refused.length > 0) process.exitCode = 1
 }
 
-function testFiles(quick, filters) {
+function testFiles(folders, filters) {
   if (!existsSync(testsFolder)) return []
   return readdirSync(testsFolder, { recursive: true })
     .filter(file => file.endsWith('.test.js'))
-    .filter(file => !quick || quickFolders.includes(folderOf(file)))
+    .filter(file => folders === undefined || folders.includes(folderOf(file)))
+    .filter(file => (platformOf[folderOf(file)] ?? process.platform) === process.platform)
     .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
     .sort()
 }

@@ -41,6 +41,7 @@ before(() => {
     'test/unit/skips.test.ts',
     "import { test } from 'node:test'\ntest('apart', { skip: 'needs luck' }, () => {})\n",
   )
+  write('test/macos/mac.test.ts', "import { test } from 'node:test'\ntest('on a Mac', () => {})\n")
   write('test/system/late.test.ts', "import { test } from 'node:test'\ntest('one at a time', () => {})\n")
 })
 
@@ -51,7 +52,12 @@ describe('the test task', () => {
     const { status, stdout, stderr } = task(['test'])
     assert.equal(status, 0, stdout + stderr)
     assert.match(stdout, /fine[\s\S]*one at a time/)
-    assert.deepEqual(stdout.match(/^ℹ (tests|pass|skipped) \d+$/gm), ['ℹ tests 3', 'ℹ pass 2', 'ℹ skipped 1'])
+    assert.deepEqual(
+      stdout.match(/^ℹ (tests|pass|skipped) \d+$/gm),
+      process.platform === 'darwin'
+        ? ['ℹ tests 4', 'ℹ pass 3', 'ℹ skipped 1']
+        : ['ℹ tests 3', 'ℹ pass 2', 'ℹ skipped 1'],
+    )
   })
 
   it('fails on a skipped test where skips are refused, and gives its reason', () => {
@@ -65,6 +71,13 @@ describe('the test task', () => {
     const { status, stderr } = task(['test', 'no-such-test'])
     assert.equal(status, 1)
     assert.match(stderr, /no test file's path contains no-such-test/)
+  })
+
+  it('runs what only a Mac can show on a Mac, and says so elsewhere', () => {
+    const { status, stdout, stderr } = task(['test:macos', 'mac'])
+    if (process.platform === 'darwin') assert.match(stdout, /on a Mac/)
+    else assert.match(`${status} ${stderr}`, /^1 test:macos needs macOS, this is linux$/m)
+    assert.equal(task(['test', 'macos']).status, process.platform === 'darwin' ? 0 : 1)
   })
 
   it('fails when a test fails', () => {

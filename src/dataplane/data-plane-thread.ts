@@ -136,6 +136,10 @@ export class DataPlaneThread {
       unwatch: fd => this.#descriptors.unwatch(fd),
       awaitConnected: (endpoint, fd) => this.#descriptors.awaitConnected(fd, endpoint),
       updateRestore: (index, restore) => this.#parts.emit({ type: 'port-restore', index, restore }),
+      lookAgain: fd => {
+        const descriptor = this.#descriptors.byFd(fd)
+        if (descriptor !== undefined) this.engine.lookAgain(descriptor)
+      },
       nextPortNumber: row => ++this.#counters.cells[this.#counters.endpointRow(row) + ENDPOINT_PORTS_MADE],
       countDrop: (row, reason, count = 1) => {
         this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)] += count

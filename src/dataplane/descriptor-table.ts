@@ -15,6 +15,8 @@ export interface Descriptor {
   paused: boolean
   /** It is being connected; writable means done. */
   connecting: boolean
+  /** Is looked at in the next turn, whether it is ready or not. */
+  again: boolean
   /** Ports that have frames for this descriptor. */
   readonly waiting: number[]
   interest: number
@@ -36,6 +38,11 @@ export class DescriptorTable {
   /** The descriptor a poller's token stands for; null when it was let go in this very turn. */
   byToken(token: number): Descriptor | null {
     return this.#byToken[token] ?? null
+  }
+
+  /** Undefined when it is not watched. */
+  byFd(fd: number): Descriptor | undefined {
+    return this.#byFd.get(fd)
   }
 
   watch(fd: number, endpoint: Endpoint): void {
@@ -98,6 +105,7 @@ export class DescriptorTable {
       reading: false,
       paused: false,
       connecting: false,
+      again: false,
       waiting: [],
       interest: 0,
       solePort: -1,

@@ -20,6 +20,8 @@ import type { ReceiveBatch } from './receive-batch.js'
 import type { EndpointDropReason } from './shared-memory.js'
 
 export interface Endpoint {
+  /** Bytes; longer frames are dropped on their way to it as oversize, whatever its ports' policy says. Absent: no such bound. */
+  readonly maxFrameSize?: number
   /** Makes its ports and starts watching its descriptors. */
   open(): void
   /**
@@ -104,6 +106,8 @@ export interface EndpointHost {
   awaitConnected(endpoint: Endpoint, fd: number): void
   /** What `portUp` said of restoring is no longer true; this is. Nobody is told but the next data plane. */
   updateRestore(index: number, restore: unknown): void
+  /** Calls `receive` for a watched descriptor once more within a millisecond, whether the kernel reports it or not. */
+  lookAgain(fd: number): void
   /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
   nextPortNumber(endpointIndex: number): number
   countDrop(endpointIndex: number, reason: EndpointDropReason, count?: number): void

@@ -65,6 +65,9 @@ export class Engine {
   #slowAt: number
   /** Their senders wait, and what was read from them lies in a read buffer. */
   readonly #held: Descriptor[] = []
+  /** To be looked at in the next turn, ready or not; and the list of the turn before, to be used again. */
+  #again: Descriptor[] = []
+  #lookedAgain: Descriptor[] = []
   #turnsToCommands = TURNS_BETWEEN_COMMANDS
 
   constructor(parts: EngineParts) {
@@ -84,12 +87,20 @@ export class Engine {
     while (this.running) this.turn()
   }
 
+  /** Asks the endpoint of this descriptor for frames in the next turn, within a millisecond. */
+  lookAgain(descriptor: Descriptor): void {
+    if (descriptor.again) return
+    descriptor.again = true
+    this.#again.push(descriptor)
+  }
+
   turn(): void {
     const { poller, descriptors, egress, clock } = this.#parts
     const ready = poller.wait(this.#timeout())
     const began = clock()
     this.#now = began
     this.#time = began | 0
+    if (this.#again.length > 0) this.#lookAgain()
     for (let i = 0; i < ready; i++) {
       const descriptor = descriptors.byToken(poller.tokens[i])
       if (descriptor === null) continue
@@ -110,8 +121,19 @@ export class Engine {
 
   /** Milliseconds, rounded up, until something is due; capped by what must be bounded. */
   #timeout(): number {
-    if (this.#parts.egress.retry.length > 0 || this.backPressure.active) return RETRY_MS
+    if (this.#parts.egress.retry.length > 0 || this.backPressure.active || this.#again.length > 0) return RETRY_MS
     return Math.max(0, Math.ceil(Math.min(this.#slowAt, this.#parts.egress.nextReleaseAt) - this.#now))
+  }
+
+  #lookAgain(): void {
+    const due = this.#again
+    this.#again = this.#lookedAgain
+    for (let i = 0; i < due.length; i++) {
+      due[i].again = false
+      this.#receive(due[i])
+    }
+    due.length = 0
+    this.#lookedAgain = due
   }
 
   #receive(descriptor: Descriptor): void {

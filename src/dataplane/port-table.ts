@@ -198,6 +198,8 @@ export interface Restorable {
   readonly settings: PortSettings
 }
 
-function policyOf({ policy, settings }: Port): EgressPolicy {
-  return { ...policy, ...settings.policy }
+/** What does not fit through the endpoint is not sent to it, whatever anybody set. */
+function policyOf({ endpoint, policy, settings }: Port): EgressPolicy {
+  const wanted = { ...policy, ...settings.policy }
+  return { ...wanted, maxFrameSize: Math.min(wanted.maxFrameSize, endpoint.maxFrameSize ?? wanted.maxFrameSize) }
 }

@@ -8,7 +8,10 @@ const program = join(root, 'dist/cli/main.js')
 const output = (...args) => execFileSync(process.execPath, [program, ...args], { encoding: 'utf8' })
 
 export function generate() {
-  writeFileSync(join(root, 'config/tapswitch.schema.json'), output('schema'))
+  const schema = join(root, 'config/tapswitch.schema.json')
+  writeFileSync(schema, output('schema'))
+  const biome = join(root, 'node_modules/@biomejs/biome/bin/biome')
+  execFileSync(process.execPath, [biome, 'format', '--write', schema], { stdio: ['ignore', 'ignore', 2] })
   const file = join(root, 'docs/configuration.md')
   const table = output('schema', '--markdown').trimEnd()
   const text = readFileSync(file, 'utf8')

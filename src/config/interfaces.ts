@@ -2,13 +2,14 @@
 import type { z } from 'zod'
 import { type AutoConfig, auto } from './interfaces/auto.js'
 import { type TapConfig, tap } from './interfaces/tap.js'
+import { type VmnetConfig, vmnet } from './interfaces/vmnet.js'
 import type { Scope } from './scope.js'
 
-export const interfaceForms = [...auto.forms, ...tap.forms] as const
+export const interfaceForms = [...auto.forms, ...tap.forms, ...vmnet.forms] as const
 
-const types = { auto, tap }
+const types = { auto, tap, vmnet }
 
-export type InterfaceConfig = AutoConfig | TapConfig
+export type InterfaceConfig = AutoConfig | TapConfig | VmnetConfig
 
 export type InterfaceInput = z.output<(typeof interfaceForms)[number]>
 

@@ -4,6 +4,7 @@ import { openTap } from '../tap/transport.js'
 import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
 import { openUdp } from '../transports/udp/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
+import { openVmnet } from '../vmnet/transport.js'
 import { openAuto } from './auto.js'
 
 /** What plugs into the switch, of any type. */
@@ -16,6 +17,7 @@ const openers: Openers = {
   udp: openUdp,
   auto: openAuto,
   tap: openTap,
+  vmnet: openVmnet,
 }
 
 /** Throws OperatorError when it cannot be opened; nothing is left behind then. */

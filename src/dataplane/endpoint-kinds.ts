@@ -12,6 +12,8 @@ import { UdpPeersEndpoint } from '../transports/udp/peers-endpoint.js'
 import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
 import { OnePeerEndpoint } from '../transports/unixgram/one-peer.js'
 import { UNIXGRAM, type UnixgramOptions } from '../transports/unixgram/options.js'
+import { VmnetEndpoint } from '../vmnet/endpoint.js'
+import { VMNET } from '../vmnet/endpoint-options.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
 import type { EndpointSpec } from './messages.js'
 
@@ -26,6 +28,7 @@ const kinds: Readonly<Record<string, CreateEndpoint>> = {
   [TAP]: (spec, host) => new TapEndpoint(spec, host),
   [UDP]: (spec, host) =>
     (spec.options as UdpOptions).mode === 'group' ? new UdpGroupEndpoint(spec, host) : new UdpPeersEndpoint(spec, host),
+  [VMNET]: (spec, host) => new VmnetEndpoint(spec, host),
 }
 
 export function createEndpoint(spec: EndpointSpec, host: EndpointHost): Endpoint {

@@ -16,6 +16,8 @@ export interface Harness {
   readonly window?: number
   /** False where the kernel loses what a receiver does not take, and no sender hears of it; default true. */
   readonly backPressure?: boolean
+  /** Lengths above 1518 that the transport can carry to a switch that takes no more; default 1519, 1520 and 3000. */
+  readonly oversize?: readonly number[]
   /** False where nothing tells that a peer has gone, so that its port stays up; default true. */
   readonly noticesDeparture?: boolean
   start(options: RigOptions): Promise<Rig>

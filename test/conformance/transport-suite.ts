@@ -15,8 +15,13 @@ const MANY = 60_000
 const MANY_LOST = 12_000
 const defaults: RigOptions = { maxFrameSize: 1518, queueFrames: 512 }
 
-export function transportConformance(name: string, harness: Harness): void {
-  const { window = WINDOW, backPressure = true, noticesDeparture = true } = harness
+/** `needs`: what the transport needs of the machine, from `requirements()`. */
+export function transportConformance(
+  name: string,
+  harness: Harness,
+  needs: { skip: string | false } = { skip: false },
+): void {
+  const { window = WINDOW, oversize = [1519, 1520, 3000], backPressure = true, noticesDeparture = true } = harness
   const withRig =
     (test: (rig: Rig) => Promise<void>, options: Partial<RigOptions> = {}) =>
     async () => {
@@ -28,7 +33,7 @@ export function transportConformance(name: string, harness: Harness): void {
       }
     }
 
-  describe(`transport ${name} (TAPSWITCH_SEED=${randomSeed})`, () => {
+  describe(`transport ${name} (TAPSWITCH_SEED=${randomSeed})`, needs, () => {
     it(
       'opens, receives and transmits',
       withRig(async rig => {
@@ -83,7 +88,7 @@ export function transportConformance(name: string, harness: Harness): void {
         await alice.send([barrier])
         await one(bob)
         const before = rig.counters(0)
-        const long = [1519, 1520, 3000].map(length => frame(addressOf(1), addressOf(0), length))
+        const long = oversize.map(length => frame(addressOf(1), addressOf(0), length))
         await alice.send([...harness.runts.map(length => new Uint8Array(length).fill(0xff)), ...long, barrier])
         assertSame(await one(bob), barrier)
         const { receiveDrops, receiveFrames } = rig.counters(0)

@@ -6,6 +6,7 @@ import type { TapConfig } from '../config/interfaces/tap.js'
 import { FRAME_OVERHEAD } from '../config/interfaces/tap.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
+import { egressPolicy } from '../transports/policy.js'
 import type { Facts, Transport, TransportContext } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
 import { journalIn, type UndoJournal } from './journal.js'
@@ -88,18 +89,13 @@ class TapTransport implements Transport<TapConfig> {
   }
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
-    const { maxFrameSize, isolated, queueFrames, fdb } = this.config.port
+    const policy = egressPolicy(this.config.port)
     const mtu = this.#setup?.mtu ?? Number.POSITIVE_INFINITY
     const options: TapOptions = {
       fd: this.#setup?.device.fd ?? -1,
       device: this.#device,
-      policy: {
-        maxFrameSize: Math.min(maxFrameSize, mtu + FRAME_OVERHEAD),
-        isolated,
-        queueFrames,
-        maxEntries: fdb.maxEntries,
-      },
-      staticAddresses: fdb.static.map(mac => parseMac(mac) as number),
+      policy: { ...policy, maxFrameSize: Math.min(policy.maxFrameSize, mtu + FRAME_OVERHEAD) },
+      staticAddresses: this.config.port.fdb.static.map(mac => parseMac(mac) as number),
     }
     return { name: this.config.name, kind: TAP, index, options }
   }

@@ -12,6 +12,9 @@ import { parseMac } from '../wire/ethernet.js'
 import { journalIn, type UndoJournal } from './journal.js'
 import { TAP, type TapDowncall, type TapOptions, type TapUpcall } from './options.js'
 import { TapSetup } from './setup.js'
+import { readSetting } from './sysctl.js'
+
+const ROUTE_LOCALNET = 'ipv4/conf/all/route_localnet'
 
 /** Milliseconds between attempts to make a TAP that was deleted. */
 const RETRY = { first: 1000, most: 30_000 }
@@ -65,6 +68,17 @@ class TapTransport implements Transport<TapConfig> {
       },
     })
     this.#device = this.#setup.device.name
+    if (this.config.mode === 'host') this.#warnOfLoopback()
+  }
+
+  /** The packet filter of mode `shared` sees to it; a TAP in mode `host` has none. */
+  #warnOfLoopback(): void {
+    if (readSetting(this.config.netns, ROUTE_LOCALNET) !== '1') return
+    this.#context.report({
+      level: 'warn',
+      event: 'loopback-open',
+      message: 'guests reach what listens on 127.0.0.1 of the host: net.ipv4.conf.all.route_localnet is on',
+    })
   }
 
   get where(): string {

@@ -1,5 +1,7 @@
 /** A network namespace of the test's own, empty and quiet: loopback up, and no IPv6, so that the kernel says nothing by itself. */
+import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
 import { inNamespace } from '#src/tap/namespace.js'
 import type { Needs } from './requires.js'
 import { spawnBound } from './spawn.js'
@@ -59,16 +61,30 @@ export class Netns {
     return inNamespace(this.name, () => spawnBound(command, args, { stdio: ['ignore', 'pipe', 'pipe'] }))
   }
 
-  /** What a program could have changed: links, addresses, routes, packet filter and settings, in text. */
-  state(): string {
+  /** What a program could have changed: links, addresses, routes, packet filter and settings; lines of text. */
+  state(): string[] {
     const settings = this.run('sysctl', '-a', '-r', '^net[.]ipv[46][.](conf|ip_forward)')
-    const nobodysNumbers = (text: string) => text.replace(/(valid_lft|preferred_lft) \w+/g, '')
+    const running = /(valid_lft|preferred_lft) \w+|\w+_timer +[\d.]+/g
+    const links = this.ip('-details', 'address', 'show').replace(running, '')
+    const routes = this.ip('route', 'show', 'table', 'all')
+    return [links, routes, this.run('nft', 'list', 'ruleset'), settings].join('\n').split('\n')
+  }
+
+  /** Lines that came and went since. */
+  changes(state: readonly string[]): string[] {
+    const now = this.state()
     return [
-      nobodysNumbers(this.ip('-details', 'address', 'show')),
-      this.ip('route', 'show', 'table', 'all'),
-      this.run('nft', 'list', 'ruleset'),
-      settings,
-    ].join('\n')
+      ...state.filter(line => !now.includes(line)).map(line => `- ${line}`),
+      ...now.filter(line => !state.includes(line)).map(line => `+ ${line}`),
+      ...(now.length === state.length ? [] : [`${state.length} lines, now ${now.length}`]),
+    ]
+  }
+
+  /** Fails unless everything is as it was; the kernel notices within a second that a TAP has lost its carrier. */
+  async assertStill(state: readonly string[]): Promise<void> {
+    const deadline = performance.now() + 5000
+    while (this.changes(state).length > 0 && performance.now() < deadline) await delay(50)
+    assert.deepEqual(this.changes(state), [])
   }
 
   remove(): void {

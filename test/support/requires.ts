@@ -5,11 +5,14 @@ import { basename, delimiter, dirname, join } from 'node:path'
 const packageOf: Record<string, string> = {
   busybox: 'busybox-static',
   cc: 'gcc',
+  dnsmasq: 'dnsmasq-base',
   ip: 'iproute2',
+  nft: 'nftables',
   nm: 'binutils',
   ping: 'iputils-ping',
   'qemu-system-x86_64': 'qemu-system-x86',
   setpriv: 'util-linux',
+  sysctl: 'procps',
   vde_switch: 'vde2',
 }
 
@@ -30,6 +33,16 @@ export interface Needs {
 export function requirements(needs: Needs): { skip: string | false } {
   const missing = [...missingPlatform(needs), ...missingCommands(needs), ...missingFiles(needs), ...missingRoot(needs)]
   return { skip: missing.length > 0 && `needs ${missing.join('; ')}` }
+}
+
+/** What all of these need. */
+export function allOf(...needs: Needs[]): Needs {
+  return {
+    root: needs.some(({ root }) => root === true),
+    commands: [...new Set(needs.flatMap(({ commands = [] }) => commands))],
+    files: needs.flatMap(({ files = [] }) => files),
+    platform: needs.find(({ platform }) => platform !== undefined)?.platform ?? process.platform,
+  }
 }
 
 function missingPlatform({ platform = process.platform }: Needs): string[] {

@@ -5,8 +5,10 @@
  * A command's module is loaded when the command is chosen: `doctor` must work where the native library that `run` needs
  * does not load.
  */
+import tab from '@bomb.sh/tab/commander'
 import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../errors.js'
+import { addClientCommands } from './client/commands.js'
 import { processOutput as output } from './output.js'
 import { defaultConfigFile, version } from './package.js'
 
@@ -56,6 +58,8 @@ function commandLine(setExitCode: (code: number) => void): Command {
       output.out(markdown ? optionTable() : schemaText())
     })
 
+  addClientCommands(program, output)
+  tab(program, { completionCommandName: 'completion' })
   return program
 }
 

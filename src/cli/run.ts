@@ -38,7 +38,9 @@ async function runSwitch(config: Config, log: Logger, signals: StopSignals, outp
   const plane = await ControlPlane.start(config, log, upgrades)
   try {
     const http =
-      config.http === false ? undefined : await startHttp({ view: plane.view, config: config.http, log, upgrades })
+      config.http === false
+        ? undefined
+        : await startHttp({ view: plane.view, captures: plane.captures, config: config.http, log, upgrades })
     try {
       announce(config, log, output)
       const reloader = new Reloader({
@@ -56,6 +58,7 @@ async function runSwitch(config: Config, log: Logger, signals: StopSignals, outp
       const signal = await signals.stop
       log.info({ signal }, 'stopping')
       await reloader.close()
+      await plane.captures.stopAll()
     } finally {
       await http?.close()
     }

@@ -12,6 +12,7 @@ import type { Logger } from '../log.js'
 import { createOs } from '../os/os.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { Attachments, maxAttachments } from './attachments.js'
+import { Captures } from './captures.js'
 import { EventLog } from './event-log.js'
 import { LiveView } from './live-view.js'
 import type { AnyConfig } from './openers.js'
@@ -42,6 +43,7 @@ interface Plan {
 
 export class ControlPlane {
   readonly view: SwitchView
+  readonly captures: Captures
   #config: Config
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
@@ -79,6 +81,7 @@ export class ControlPlane {
       dataPlane: this.#dataPlane,
       upgrades,
     })
+    this.captures = new Captures(os, this.#dataPlane)
     this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)
   }
 
@@ -114,6 +117,7 @@ export class ControlPlane {
 
   async #stop(): Promise<void> {
     await this.#change
+    await this.captures.stopAll()
     await this.#dataPlane.stop()
     await this.#attachments.closeAll()
     this.#removeRuntimeDir()

@@ -6,6 +6,7 @@ import type { Os } from '../os/os.js'
 import { FdbStat } from '../switch/fdb.js'
 import { Switch } from '../switch/switch.js'
 import { formatMac } from '../wire/ethernet.js'
+import { Captures } from './captures.js'
 import { DescriptorTable } from './descriptor-table.js'
 import { Egress } from './egress.js'
 import { POOL_RESERVE } from './egress-queue.js'
@@ -47,6 +48,7 @@ export class DataPlaneThread {
   readonly #egress: Egress
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #reporter: EventReporter
+  readonly #captures: Captures
   /** What data planes before this one had counted. */
   readonly #statsBase: Float64Array
   readonly #host: EndpointHost
@@ -75,12 +77,16 @@ export class DataPlaneThread {
     this.#descriptors = new DescriptorTable(poller)
     const { emit } = parts
     const tracer = new Tracer({ maxPorts: shape.maxPorts, pool: this.pool, reporter: this.#reporter, clock, emit })
-    const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer)
+    const { MSG_DONTWAIT, MSG_NOSIGNAL } = os.layout.constants
+    this.#captures = new Captures(shape.maxPorts, this.pool, clock, MSG_DONTWAIT | MSG_NOSIGNAL)
+    const captures = this.#captures
+    const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer, captures)
     this.#egress = egress
     this.ports = new PortTable({
       core: this.core,
       egress,
       tracer,
+      captures,
       counters: this.#counters,
       maxPorts: shape.maxPorts,
       clock,
@@ -95,6 +101,7 @@ export class DataPlaneThread {
       list: new FrameList(),
       egress,
       tracer,
+      captures,
       descriptors: this.#descriptors,
       counters: this.#counters,
       maxPorts: shape.maxPorts,
@@ -190,6 +197,12 @@ export class DataPlaneThread {
       case 'hand-over':
         this.handOver()
         this.engine.running = false
+        return null
+      case 'capture-start':
+        this.#captures.start(command.capture)
+        return null
+      case 'capture-stop':
+        this.#parts.emit({ type: 'capture-stopped', id: command.id, counts: this.#captures.stop(command.id) })
         return null
       case 'stop':
         for (const endpoint of this.#endpoints.values()) endpoint.close()

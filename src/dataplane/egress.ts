@@ -13,6 +13,7 @@
  * No port waits for another: a blocked port costs the others the memory of its queue and nothing else.
  */
 import { transmitDropReasons } from '../switch/drop-reason.js'
+import type { Captures } from './captures.js'
 import type { DescriptorTable } from './descriptor-table.js'
 import { EgressQueue } from './egress-queue.js'
 import { type Endpoint, Fault } from './endpoint.js'
@@ -58,6 +59,7 @@ export class Egress {
   /** Ports that have one. */
   readonly #impaired: number[] = []
   readonly #tracer: Tracer | null
+  readonly #captures: Captures | null
   /** 1 while the port must not send past its queue. */
   readonly #blocked: Uint8Array
   /** The descriptor a blocked port waits for; -1 when by the clock. */
@@ -79,6 +81,7 @@ export class Egress {
     counters: SharedCounters,
     descriptors: DescriptorTable,
     tracer: Tracer | null = null,
+    captures: Captures | null = null,
   ) {
     this.#pool = pool
     this.#cells = counters.cells
@@ -88,6 +91,7 @@ export class Egress {
     this.#queueOf = new Array(maxPorts).fill(null)
     this.#impairmentOf = new Array(maxPorts).fill(null)
     this.#tracer = tracer
+    this.#captures = captures
     this.#maxTransmit = new Int32Array(maxPorts)
     this.#blocked = new Uint8Array(maxPorts)
     this.#waitsFor = new Int32Array(maxPorts).fill(-1)
@@ -170,7 +174,7 @@ export class Egress {
     let at = port * STAGE + before
     for (let i = first; i < first + count; i++) {
       if (length[i] > longest) {
-        this.#drop(port, OVERSIZE, 1)
+        this.#dropFrames(port, OVERSIZE, offset, length, i, 1)
         continue
       }
       this.#stagedOffset[at] = offset[i]
@@ -217,8 +221,11 @@ export class Egress {
   drain(port: number): void {
     const queue = this.#queueOf[port]
     if (queue === null) return
-    this.#drop(port, PEER_GONE, queue.count + (this.#impairmentOf[port]?.discard() ?? 0))
-    queue.shift(queue.count)
+    this.#drop(port, PEER_GONE, this.#impairmentOf[port]?.discard() ?? 0)
+    for (let count = queue.contiguous(); count > 0; count = queue.contiguous()) {
+      this.#dropFrames(port, PEER_GONE, queue.offset, queue.length, queue.head, count)
+      queue.shift(count)
+    }
     this.#gauge(port, queue)
     this.#unblock(port)
   }
@@ -290,7 +297,7 @@ export class Egress {
           this.#block(port, endpoint)
           return done
         case Fault.skip:
-          this.#drop(port, ERROR, 1)
+          this.#dropFrames(port, ERROR, offsets, lengths, first + done, 1)
           done++
           break
         case Fault.tooLong:
@@ -299,7 +306,7 @@ export class Egress {
           break
         case Fault.gone:
           this.#gone = true
-          this.#drop(port, PEER_GONE, count - done)
+          this.#dropFrames(port, PEER_GONE, offsets, lengths, first + done, count - done)
           return count
       }
     }
@@ -321,13 +328,14 @@ export class Egress {
     this.#cells[row + PortField.transmitBytes] += bytes
     this.#lastProgress[port] = this.#now
     if (this.#tracer?.active) this.#tracer.transmitted(port, offsets, lengths, first, count)
+    if (this.#captures?.active) this.#captures.transmitted(port, offsets, lengths, first, count, -1)
   }
 
   #enqueue(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
     const queue = this.#queueOf[port] as EgressQueue
     let queued = 0
     while (queued < count && queue.push(offsets[first + queued], lengths[first + queued])) queued++
-    if (queued < count) this.#drop(port, QUEUE_FULL, count - queued)
+    if (queued < count) this.#dropFrames(port, QUEUE_FULL, offsets, lengths, first + queued, count - queued)
     this.#gauge(port, queue)
   }
 
@@ -358,6 +366,19 @@ export class Egress {
     if (fd >= 0) this.#descriptors.writableSettled(fd, port)
     else this.retry.splice(this.retry.indexOf(port), 1)
     this.#waitsFor[port] = -1
+  }
+
+  /** Drops frames that are still at hand, for a capture to see. */
+  #dropFrames(
+    port: number,
+    reason: number,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    first: number,
+    count: number,
+  ): void {
+    this.#drop(port, reason, count)
+    if (this.#captures?.active) this.#captures.transmitted(port, offsets, lengths, first, count, reason)
   }
 
   #drop(port: number, reason: number, frames: number): void {

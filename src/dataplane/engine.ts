@@ -16,6 +16,7 @@ import type { Switch } from '../switch/switch.js'
 import { Verdict } from '../switch/switch.js'
 import { HEADER_SIZE } from '../wire/ethernet.js'
 import { BackPressure } from './back-pressure.js'
+import type { Captures } from './captures.js'
 import type { Descriptor, DescriptorTable } from './descriptor-table.js'
 import { type Egress, type Frames, RETRY_MS } from './egress.js'
 import type { Endpoint } from './endpoint.js'
@@ -41,6 +42,7 @@ export interface EngineParts {
   list: FrameList
   egress: Egress
   tracer: Tracer
+  captures: Captures
   descriptors: DescriptorTable
   counters: SharedCounters
   maxPorts: number
@@ -95,7 +97,7 @@ export class Engine {
   }
 
   turn(): void {
-    const { poller, descriptors, egress, clock } = this.#parts
+    const { captures, poller, descriptors, egress, clock } = this.#parts
     const ready = poller.wait(this.#timeout())
     const began = clock()
     this.#now = began
@@ -113,6 +115,7 @@ export class Engine {
     if (this.#held.length > 0) this.#resumeHeld()
     if (began >= this.#slowAt) this.#slowWork(began)
     if (--this.#turnsToCommands === 0) this.#commands()
+    if (captures.active) captures.flush()
     this.#cells[SwitchField.turns]++
     const ended = clock()
     this.#cells[SwitchField.busySeconds] += (ended - began) / 1000
@@ -236,11 +239,14 @@ export class Engine {
 
   /** Frames `first` to `first + count - 1`, which are alike. */
   #switch(frames: Frames, first: number, count: number, bytes: number, ingress: number): void {
-    const { core, egress, pool } = this.#parts
+    const { captures, core, egress, pool } = this.#parts
     const row = this.#rowOf[ingress]
     this.#cells[row + PortField.receiveFrames] += count
     this.#cells[row + PortField.receiveBytes] += bytes
     const verdict = core.forward(pool.bytes, frames.offset[first], frames.length[first], ingress, this.#time)
+    if (captures.active) {
+      captures.received(ingress, frames.offset, frames.length, first, count, Math.max(-1, Verdict.dropBase - verdict))
+    }
     if (verdict >= 0) {
       egress.stage(verdict, frames, first, count, core.maxFrameSize)
       this.backPressure.note(verdict)

@@ -2,6 +2,7 @@
  * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
  * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
+import type { CaptureCount, CaptureSpec } from './captures.js'
 import type { EgressPolicy, PortSettings, PortUpdate } from './endpoint.js'
 import type { SharedMemoryShape } from './shared-memory.js'
 
@@ -62,6 +63,8 @@ export type Command =
   | { type: 'flush'; port: number | null }
   /** Forgets a learned address. */
   | { type: 'forget'; mac: number }
+  | { type: 'capture-start'; capture: CaptureSpec }
+  | { type: 'capture-stop'; id: number }
   /** Ends the thread; another will go on with its descriptors and ports. */
   | { type: 'hand-over' }
   | { type: 'stop' }
@@ -94,6 +97,8 @@ export type Event =
   | { type: 'mac-learned'; mac: string; port: number; at: number }
   | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }
   | { type: 'mac-flapping'; mac: string; port: number; at: number }
+  /** The last of a capture: no more of it is written to its socket. */
+  | { type: 'capture-stopped'; id: number; counts: CaptureCount[] }
   | { type: 'limit-reached'; port: number | null; at: number }
   | FrameEvent
   | { type: 'endpoint'; name: string; message: EndpointMessage }

@@ -7,6 +7,7 @@
  * link and its operator say so. Only what the main thread was told survives this thread: every change is an event.
  */
 import type { Switch } from '../switch/switch.js'
+import type { Captures } from './captures.js'
 import type { Egress } from './egress.js'
 import type { EgressPolicy, Endpoint, EndpointPort, PortSettings, PortUpdate } from './endpoint.js'
 import type { Event } from './messages.js'
@@ -30,6 +31,7 @@ export interface PortTableParts {
   core: Switch
   egress: Egress
   tracer?: Tracer
+  captures?: Captures
   counters: SharedCounters
   maxPorts: number
   clock: () => number
@@ -137,6 +139,7 @@ export class PortTable {
   #place(index: number, port: Port): void {
     this.#ports[index] = port
     this.#parts.egress.addPort(index, port.endpoint, policyOf(port).queueFrames)
+    this.#parts.captures?.portAt(index, port.id)
     this.#wrap(index, port)
   }
 

@@ -6,6 +6,7 @@
 import type { FdbEntryView, PortView, SwitchInfo, TransportView } from '../control/view.js'
 import { batchBuckets, endpointDropReasons } from '../dataplane/shared-memory.js'
 import { floodCauses, receiveDropReasons, transmitDropReasons } from '../switch/drop-reason.js'
+import { wholeNumber } from './whole-number.js'
 import { z } from './zod-compiler.js'
 
 const count = z.number().nonnegative()
@@ -108,15 +109,6 @@ export const switchSchema = z.object({
       ),
   }),
 }) satisfies z.ZodType<SwitchInfo>
-
-/** A whole number in a URL, between two bounds; zod's own coercion would also take '', '0x10' and '1e3'. */
-function wholeNumber(least: number, most: number) {
-  return z
-    .string()
-    .regex(/^\d{1,10}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.int().min(least).max(most))
-}
 
 export const portParameters = z.strictObject({ id: wholeNumber(0, 2 ** 31 - 1) })
 

@@ -9,11 +9,13 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type { HttpConfig } from '../config/config.js'
+import type { Captures } from '../control/captures.js'
 import type { SwitchView } from '../control/view.js'
 import { type Logger, type LogMethod, rateLimited } from '../log.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { type Access, AccessControl } from './access.js'
 import { writeAudit } from './audit.js'
+import { captureRoutes } from './capture.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
@@ -45,6 +47,8 @@ export interface HttpServer {
 
 export interface HttpParts {
   readonly view: SwitchView
+  /** Without, there is nothing to capture. */
+  readonly captures?: Captures
   readonly config: HttpConfig
   readonly log: Logger
   /** Who else speaks on this listener. */
@@ -73,7 +77,8 @@ const limits = {
  * Starts to serve. Throws OperatorError when the address is malformed or not to be had, or when a token or a certificate
  * cannot be read.
  */
-export async function startHttp({ view, config, log, upgrades = new UpgradeRoutes() }: HttpParts): Promise<HttpServer> {
+export async function startHttp(parts: HttpParts): Promise<HttpServer> {
+  const { view, captures, config, log, upgrades = new UpgradeRoutes() } = parts
   const address = parseListen(config.listen)
   const offLoopback = isOffLoopback(address)
   const tokens = new TokenStore(config.tokens, log)
@@ -85,7 +90,7 @@ export async function startHttp({ view, config, log, upgrades = new UpgradeRoute
     scheme: config.tls === null ? 'http' : 'https',
     allowedHosts: config.allowedHosts,
   }
-  const app = makeApp({ view, config, log, door, access })
+  const app = makeApp({ view, captures, config, log, door, access })
   const closeUpgraded = serveUpgrades(app.server, { routes: upgrades, door: () => door, access, log })
   const sizeUp = () => {
     app.server.maxConnections = limits.connections + upgrades.maxConnections
@@ -120,13 +125,14 @@ function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Lo
 
 interface AppParts {
   view: SwitchView
+  captures: Captures | undefined
   config: HttpConfig
   log: Logger
   door: Door
   access: AccessControl
 }
 
-function makeApp({ view, config, log, door, access }: AppParts): App {
+function makeApp({ view, captures, config, log, door, access }: AppParts): App {
   const guard = ({ headers }: FastifyRequest) => {
     const refused = refusal(headers, door)
     return refused && new HttpProblem(refused.status, refused.code, refused.detail)
@@ -165,6 +171,7 @@ function makeApp({ view, config, log, door, access }: AppParts): App {
 
   probeRoutes(app, view)
   apiRoutes(app, view)
+  if (captures !== undefined) captureRoutes(app, view, captures)
   return app
 }
 

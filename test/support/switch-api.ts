@@ -11,6 +11,15 @@ export class SwitchApi {
     this.#url = url
   }
 
+  get url(): string {
+    return this.#url
+  }
+
+  /** Those that run. */
+  async captures(): Promise<{ id: number }[]> {
+    return (await this.#json<{ captures: { id: number }[] }>('/v1/captures')).captures
+  }
+
   info(): Promise<SwitchInfo> {
     return this.#json('/v1/switch')
   }

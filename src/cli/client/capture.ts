@@ -19,7 +19,7 @@ export interface CaptureOptions {
   readonly write: string
 }
 
-/** Ends with the capture, or with the signal; what was written until then is a whole file. */
+/** Ends with the capture. The signal ends that: the switch writes the end of the file, and what it missed. */
 export async function capture(
   api: ApiClient,
   options: CaptureOptions,
@@ -39,13 +39,16 @@ export async function capture(
   }
   const response = await api.stream(`/v1/capture?${query}`)
   const target = toStdout ? stdout : createWriteStream(options.write, { mode: 0o600 })
-  signal.addEventListener('abort', () => response.destroy(), { once: true })
+  const end = () =>
+    void api.call('DELETE', `/v1/captures/${response.headers['tapswitch-capture']}`).catch(() => response.destroy())
+  if (signal.aborted) end()
+  else signal.addEventListener('abort', end, { once: true })
   if (!toStdout) output.err(`capturing to ${options.write}; end with Ctrl-C`)
   try {
     await pipeline(response, target, { end: !toStdout })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Ended here, or the reader of the pipe had enough.
-    if (!signal.aborted && code !== 'EPIPE') throw error
+    // The reader of the pipe had enough.
+    if (code !== 'EPIPE') throw error
   }
 }

@@ -1,0 +1,199 @@
+/**
+ * Copies of frames for those who want to see them. Each capture has a buffer here and a socket to the main thread: frames are copied into
+ * the buffer as they pass, and the buffer is written to the socket at the end of the turn, as far as the socket takes it. When the buffer
+ * is full, a frame is missed and counted; nobody waits for a reader, the data plane least of all.
+ *
+ * While nothing is captured, a batch costs one look at `active`.
+ */
+import * as libc from '../os/libc.js'
+import { NativeMemory } from '../os/native-memory.js'
+import { compileFilter, type FrameFilter } from '../wire/filter.js'
+import { IN, OUT, RECORD_HEADER, recordSize } from './capture-record.js'
+import type { FramePool } from './frame-pool.js'
+
+/** Bytes that wait for the main thread, for each capture: a few milliseconds of full speed. */
+const BUFFER_BYTES = 2 * 1024 * 1024
+
+/** What is to be captured, and where it goes. Structured-cloneable. */
+export interface CaptureSpec {
+  id: number
+  /** Write end of a stream socket that does not block; the main thread's. */
+  fd: number
+  /** Null: every port. */
+  portId: number | null
+  /** At most this much of each frame. */
+  snapLength: number
+  /** In the words of wire/filter.ts; empty: everything. */
+  filter: string
+}
+
+/** Frames of one port that belonged into a capture, and those of them that it missed. */
+export interface CaptureCount {
+  portId: number
+  received: number
+  missed: number
+}
+
+interface Session {
+  readonly spec: CaptureSpec
+  readonly matches: FrameFilter | null
+  readonly memory: NativeMemory
+  readonly view: DataView
+  /** What is written already, and where the next record goes. */
+  from: number
+  to: number
+  /** By port index; the port ids are in #idOf. */
+  readonly counts: Map<number, CaptureCount>
+}
+
+export class Captures {
+  /** True while something is captured. */
+  active = false
+  readonly #pool: FramePool
+  readonly #clock: () => number
+  readonly #flags: number
+  readonly #idOf: Int32Array
+  readonly #sessions: Session[] = []
+
+  /** `flags` are those of send(2) for a call that neither blocks nor raises a signal. */
+  constructor(maxPorts: number, pool: FramePool, clock: () => number, flags: number) {
+    this.#pool = pool
+    this.#clock = clock
+    this.#flags = flags
+    this.#idOf = new Int32Array(maxPorts).fill(-1)
+  }
+
+  /** The port at this index is this one from now on. */
+  portAt(index: number, id: number): void {
+    this.#idOf[index] = id
+  }
+
+  start(spec: CaptureSpec): void {
+    const memory = new NativeMemory(BUFFER_BYTES)
+    const { buffer, byteOffset, byteLength } = memory.bytes
+    const matches = spec.filter === '' ? null : compileFilter(spec.filter)
+    const view = new DataView(buffer, byteOffset, byteLength)
+    this.#sessions.push({ spec, matches, memory, view, from: 0, to: 0, counts: new Map() })
+    this.active = true
+  }
+
+  /** Writes what the socket still takes, and says what was captured and missed. */
+  stop(id: number): CaptureCount[] {
+    const at = this.#sessions.findIndex(({ spec }) => spec.id === id)
+    if (at < 0) return []
+    const [session] = this.#sessions.splice(at, 1)
+    this.#write(session)
+    const lost = session.to > session.from
+    this.active = this.#sessions.length > 0
+    return lost ? countUnwritten(session) : [...session.counts.values()]
+  }
+
+  /** Frames came in, and were dropped for this reason if it is not negative. */
+  received(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number, reason: number): void {
+    this.#note(IN, port, offsets, lengths, first, count, reason)
+  }
+
+  /** Frames went out, or did not for this reason. */
+  transmitted(
+    port: number,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    first: number,
+    count: number,
+    reason: number,
+  ): void {
+    this.#note(OUT, port, offsets, lengths, first, count, reason)
+  }
+
+  /** At the end of a turn. */
+  flush(): void {
+    for (let i = 0; i < this.#sessions.length; i++) this.#write(this.#sessions[i])
+  }
+
+  #note(
+    direction: number,
+    port: number,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    first: number,
+    count: number,
+    reason: number,
+  ): void {
+    const id = this.#idOf[port]
+    for (let s = 0; s < this.#sessions.length; s++) {
+      const session = this.#sessions[s]
+      if (session.spec.portId !== null && session.spec.portId !== id) continue
+      for (let i = first; i < first + count; i++) this.#copy(session, direction, id, offsets[i], lengths[i], reason)
+    }
+  }
+
+  #copy(session: Session, direction: number, id: number, offset: number, length: number, reason: number): void {
+    const { bytes, capacity } = this.#pool
+    // A frame that did not fit its slot was cut by the kernel.
+    const present = Math.min(length, capacity)
+    if (session.matches !== null && !session.matches(bytes, offset, present)) return
+    const counts = countsOf(session, id)
+    counts.received++
+    const captured = Math.min(present, session.spec.snapLength)
+    const size = recordSize(captured)
+    if (session.to + size > BUFFER_BYTES) compact(session)
+    if (session.to + size > BUFFER_BYTES) {
+      counts.missed++
+      return
+    }
+    const { view, memory, to } = session
+    view.setUint32(to, size, true)
+    view.setUint32(to + 4, id, true)
+    view.setFloat64(to + 8, this.#clock(), true)
+    view.setUint32(to + 16, length, true)
+    view.setUint32(to + 20, captured, true)
+    view.setUint8(to + 24, direction)
+    view.setUint8(to + 25, reason + 1)
+    memory.bytes.set(bytes.subarray(offset, offset + captured), to + RECORD_HEADER)
+    session.to = to + size
+  }
+
+  #write(session: Session): void {
+    while (session.from < session.to) {
+      const { spec, memory, from, to } = session
+      const sent = libc.send(spec.fd, memory.address + from, to - from, this.#flags)
+      // Full, or nobody reads any more: the main thread will say so.
+      if (sent <= 0) return
+      session.from += sent
+    }
+    session.from = 0
+    session.to = 0
+  }
+}
+
+/** Lets go of the records that were written whole; the first one in the buffer begins at 0, always. */
+function compact(session: Session): void {
+  let at = 0
+  for (let size = 0; ; at += size) {
+    size = session.view.getUint32(at, true)
+    if (at + size > session.from) break
+  }
+  session.memory.bytes.copyWithin(0, at, session.to)
+  session.from -= at
+  session.to -= at
+}
+
+function countsOf(session: Session, portId: number): CaptureCount {
+  const known = session.counts.get(portId)
+  if (known !== undefined) return known
+  const counts = { portId, received: 0, missed: 0 }
+  session.counts.set(portId, counts)
+  return counts
+}
+
+/** What is still in the buffer at the end never left it. A record that was written in part is among them. */
+function countUnwritten({ view, from, to, counts }: Session): CaptureCount[] {
+  let at = 0
+  while (at < to) {
+    const size = view.getUint32(at, true)
+    const count = counts.get(view.getUint32(at + 4, true))
+    if (at + size > from && count !== undefined) count.missed++
+    at += size
+  }
+  return [...counts.values()]
+}

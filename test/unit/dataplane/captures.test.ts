@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { type CaptureRecord, RecordReader } from '#src/dataplane/capture-record.js'
+import { type CaptureSpec, Captures } from '#src/dataplane/captures.js'
+import { FramePool } from '#src/dataplane/frame-pool.js'
+import * as libc from '#src/os/libc.js'
+import { NativeMemory } from '#src/os/native-memory.js'
+import { closeAll, createOs } from '#src/os/os.js'
+import { streamPair } from '#src/os/stream-socket.js'
+import { receiveDropReasons } from '#src/switch/drop-reason.js'
+import { arpRequest, ipv4Echo } from '../../support/frames.js'
+
+const { layout } = createOs()
+const flags = layout.constants.MSG_DONTWAIT | layout.constants.MSG_NOSIGNAL
+const offsets = new Int32Array(64)
+const lengths = new Int32Array(64)
+
+describe('captures', () => {
+  let pool: FramePool
+  let captures: Captures
+  let ends: [number, number]
+  let reader: RecordReader
+  let now = 0
+
+  beforeEach(() => {
+    pool = new FramePool(64 * 2048, 1518, 8)
+    captures = new Captures(4, pool, () => now, flags)
+    captures.portAt(0, 11)
+    captures.portAt(1, 12)
+    ends = streamPair(layout)
+    reader = new RecordReader()
+    for (const [i, frame] of [ipv4Echo, arpRequest].entries()) {
+      offsets[i] = pool.take()
+      lengths[i] = frame.length
+      pool.bytes.set(frame, offsets[i])
+    }
+  })
+
+  afterEach(() => closeAll(ends))
+
+  const start = (spec: Partial<CaptureSpec> = {}) =>
+    captures.start({ id: 1, fd: ends[1], portId: null, snapLength: 65_550, filter: '', ...spec })
+
+  /** What reached the main thread's end since the last time, read `pieces` bytes at a time. */
+  function records(pieces = 65_536): CaptureRecord[] {
+    const memory = new NativeMemory(pieces)
+    const found: CaptureRecord[] = []
+    for (;;) {
+      const count = libc.read(ends[0], memory.address, pieces)
+      if (count <= 0) return found
+      const chunk = Buffer.from(memory.bytes.subarray(0, count))
+      found.push(...reader.read(chunk).map(record => ({ ...record, bytes: Uint8Array.from(record.bytes) })))
+    }
+  }
+
+  it('are not active until one is started, nor after it was stopped', () => {
+    assert.equal(captures.active, false)
+    start()
+    assert.equal(captures.active, true)
+    captures.stop(1)
+    assert.equal(captures.active, false)
+  })
+
+  it('hand over frames with their port, time, direction and fate, however the socket cuts them', () => {
+    start()
+    now = 1234.5
+    captures.received(0, offsets, lengths, 0, 2, receiveDropReasons.indexOf('runt'))
+    captures.transmitted(1, offsets, lengths, 1, 1, -1)
+    captures.flush()
+    assert.deepEqual(records(7), [
+      { portId: 11, time: 1234.5, direction: 1, length: ipv4Echo.length, bytes: ipv4Echo, dropReason: 'runt' },
+      { portId: 11, time: 1234.5, direction: 1, length: arpRequest.length, bytes: arpRequest, dropReason: 'runt' },
+      { portId: 12, time: 1234.5, direction: 2, length: arpRequest.length, bytes: arpRequest, dropReason: null },
+    ])
+  })
+
+  it('take one port only, and no more bytes than asked for', () => {
+    start({ portId: 12, snapLength: 15 })
+    captures.received(0, offsets, lengths, 0, 1, -1)
+    captures.received(1, offsets, lengths, 0, 1, -1)
+    captures.flush()
+    assert.deepEqual(
+      records().map(({ portId, length, bytes }) => [portId, length, bytes.length]),
+      [[12, ipv4Echo.length, 15]],
+    )
+  })
+
+  it('count what their filter lets through, and nothing else', () => {
+    start({ filter: 'arp' })
+    captures.received(0, offsets, lengths, 0, 2, -1)
+    assert.deepEqual(captures.stop(1), [{ portId: 11, received: 1, missed: 0 }])
+    assert.equal(records().length, 1)
+  })
+
+  it('miss, and count, what their reader is too slow for; the rest is whole', () => {
+    start()
+    const total = 100_000
+    for (let i = 0; i < total; i++) {
+      captures.received(0, offsets, lengths, 0, 1, -1)
+      if (i % 64 === 0) captures.flush()
+    }
+    const before = records()
+    captures.flush()
+    const between = records()
+    const [{ received, missed }] = captures.stop(1)
+    const after = records()
+    assert.equal(received, total)
+    assert.ok(missed > 0)
+    const whole = [...before, ...between, ...after]
+    assert.equal(whole.length, total - missed)
+    assert.ok(whole.every(({ bytes }) => bytes.length === ipv4Echo.length))
+  })
+
+  it('go on while another one is stuck', () => {
+    const stuck = streamPair(layout)
+    start({ id: 2, fd: stuck[1] })
+    start()
+    for (let i = 0; i < 100_000; i++) captures.received(0, offsets, lengths, 0, 1, -1)
+    captures.flush()
+    assert.ok(records().length > 0)
+    closeAll(stuck)
+  })
+})

@@ -9,6 +9,7 @@
 import { dirname, join } from 'node:path'
 import type {
   Config,
+  StreamConfig,
   TransportConfig,
   UdpConfig,
   UnixgramConnectConfig,
@@ -16,6 +17,7 @@ import type {
 } from '../config/config.js'
 import { parseHostPort } from '../config/inet-address.js'
 import { maxSocketPathBytes } from '../config/socket-paths.js'
+import { parseStreamAddress } from '../config/stream-address.js'
 
 /** Text for all transports, a heading and indented lines for each. */
 export function launcherLines(config: Config, platform: NodeJS.Platform = process.platform): string[] {
@@ -28,6 +30,10 @@ function transportLines(transport: TransportConfig, mac: string, platform: NodeJ
       return transport.role === 'connect' ? connectLines(transport, mac) : listenLines(transport, mac, platform)
     case 'udp':
       return udpLines(transport, mac)
+    case 'stream':
+      return streamLines(transport, mac)
+    case 'fd':
+      return [`${transport.name}: descriptor ${transport.fd}, whatever the other end of it is`]
   }
 }
 
@@ -78,6 +84,38 @@ function udpLines(transport: UdpConfig, mac: string): string[] {
 function qemuInet(end: 'local' | 'remote', text: string): string {
   const { host, port } = parseHostPort(text) ?? { host: text, port: 0 }
   return `${end}.type=inet,${end}.host=${host},${end}.port=${port}`
+}
+
+/** `-netdev socket` is for QEMU before 7.2, and for TCP only. */
+function streamLines(config: StreamConfig, mac: string): string[] {
+  const listens = config.role === 'listen'
+  const text = listens ? config.listen : config.connect
+  const address = parseStreamAddress(text)
+  const heading = listens
+    ? `${config.name}: stream at ${text}, ${config.peers === 'one' ? 'one VM' : `up to ${config.maxPeers} VMs`}`
+    : `${config.name}: stream to ${text}`
+  if (address === undefined || address.type === 'systemd') return [heading]
+  if (config.framing !== 'qemu') return [heading, `  framing ${config.framing}, which QEMU does not speak`]
+  const device = `-device virtio-net-pci,netdev=net0,mac=${mac}`
+  const ends =
+    address.type === 'unix'
+      ? `addr.type=unix,addr.path=${qemuValue(address.path)}`
+      : `addr.type=inet,addr.host=${address.host},addr.port=${address.port}`
+  const lines = [
+    heading,
+    `  QEMU     -netdev ${shell(`stream,id=net0,server=${listens ? 'off' : 'on'},${ends}`)} ${device}`,
+  ]
+  if (address.type === 'tcp') {
+    const ends = `${listens ? 'connect' : 'listen'}=${address.host}:${address.port}`
+    lines.push(`           -netdev ${shell(`socket,id=net0,${ends}`)} ${device}`)
+  }
+  if (address.type === 'unix') {
+    if (!listens) lines.push(`  passt    --socket ${shell(address.path)}`)
+    else if (!text.includes(',')) {
+      lines.push(`  krunkit  --device ${shell(`virtio-net,type=unixstream,path=${text},mac=${mac},offloading=off`)}`)
+    }
+  }
+  return lines
 }
 
 function qemu(local: string, remote: string, mac: string): string {

@@ -6,6 +6,8 @@ import type { InterfaceConfig } from './interfaces.js'
 import type { TransportConfig } from './transports.js'
 
 export type { InterfaceConfig } from './interfaces.js'
+export type { FdConfig } from './transports/fd.js'
+export type { StreamConfig, StreamConnectConfig, StreamListenConfig } from './transports/stream.js'
 export type * from './transports/udp.js'
 export type * from './transports/unixgram.js'
 export type { TransportConfig } from './transports.js'

@@ -1,14 +1,16 @@
 /** The types of transport (the guests' side). A further one is a file in transports/ and a line in each of the three lists here. */
 import type { z } from 'zod'
 import type { Scope } from './scope.js'
+import { type FdConfig, fd } from './transports/fd.js'
+import { type StreamConfig, stream } from './transports/stream.js'
 import { type UdpConfig, udp } from './transports/udp.js'
 import { type UnixgramConfig, unixgram } from './transports/unixgram.js'
 
-export const transportForms = [...unixgram.forms, ...udp.forms] as const
+export const transportForms = [...unixgram.forms, ...stream.forms, ...udp.forms, ...fd.forms] as const
 
-const types = { unixgram, udp }
+const types = { unixgram, stream, udp, fd }
 
-export type TransportConfig = UnixgramConfig | UdpConfig
+export type TransportConfig = UnixgramConfig | StreamConfig | UdpConfig | FdConfig
 
 export type TransportInput = z.output<(typeof transportForms)[number]>
 

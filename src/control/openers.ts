@@ -1,6 +1,8 @@
 /** From the type of a transport or interface to what opens it. A further type is one line in the table. */
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
 import { openTap } from '../tap/transport.js'
+import { openFd } from '../transports/fd/transport.js'
+import { openStreamTransport } from '../transports/stream/open.js'
 import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
 import { openUdp } from '../transports/udp/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
@@ -15,6 +17,8 @@ type Openers = { readonly [Type in AnyConfig['type']]: OpenTransport<Extract<Any
 const openers: Openers = {
   unixgram: openUnixgram,
   udp: openUdp,
+  stream: openStreamTransport,
+  fd: openFd,
   auto: openAuto,
   tap: openTap,
   vmnet: openVmnet,

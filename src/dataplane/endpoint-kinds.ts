@@ -4,6 +4,8 @@
  */
 import { TapEndpoint } from '../tap/endpoint.js'
 import { TAP } from '../tap/options.js'
+import { ConnectedDatagramsEndpoint } from '../transports/fd/connected-datagrams.js'
+import { CONNECTED_DATAGRAMS } from '../transports/fd/options.js'
 import { StreamEndpoint } from '../transports/stream/endpoint.js'
 import { STREAM } from '../transports/stream/options.js'
 import { UdpGroupEndpoint } from '../transports/udp/group-endpoint.js'
@@ -21,6 +23,7 @@ type CreateEndpoint = (spec: EndpointSpec, host: EndpointHost) => Endpoint
 
 const kinds: Readonly<Record<string, CreateEndpoint>> = {
   [STREAM]: (spec, host) => new StreamEndpoint(spec, host),
+  [CONNECTED_DATAGRAMS]: (spec, host) => new ConnectedDatagramsEndpoint(spec, host),
   [UNIXGRAM]: (spec, host) =>
     (spec.options as UnixgramOptions).mode === 'many'
       ? new ManyPeersEndpoint(spec, host)

@@ -2,6 +2,7 @@
 import type { Layout } from './layout.js'
 import * as libc from './libc.js'
 import { NativeMemory } from './native-memory.js'
+import { decodeInetAddress, encodeInetAddress, type InetAddress } from './sockaddr-in.js'
 
 const POLLHUP_OR_ERR = 0x10 | 0x08
 /** Linux only; on macOS POLLHUP says it. */
@@ -18,6 +19,40 @@ export function streamPair(layout: Layout): [number, number] {
   return [ours, theirs]
 }
 
+/** A non-blocking stream socket, or a negated error number. */
+export function openStream(layout: Layout, family: number): number {
+  const fd = libc.orErrno(libc.socket(family, layout.constants.SOCK_STREAM, 0))
+  if (fd >= 0) libc.nonBlocking(fd, layout.constants.O_NONBLOCK)
+  return fd
+}
+
+/** Connections that wait to be accepted are at most this many; Linux caps it at net.core.somaxconn. */
+const BACKLOG = 1024
+
+export const listenForConnections = (fd: number): number => libc.orErrno(libc.listenSocket(fd, BACKLOG))
+
+/** A socket that listens at an internet address, or a negated error number. */
+export function listenAt(layout: Layout, address: InetAddress): number {
+  const { inet, constants } = layout
+  const isIpv4 = address.ip.length === 4
+  const fd = openStream(layout, isIpv4 ? inet.AF_INET : inet.AF_INET6)
+  if (fd < 0) return fd
+  setOption(fd, constants.SOL_SOCKET, inet.SO_REUSEADDR, 1)
+  if (!isIpv4) setOption(fd, inet.IPPROTO_IPV6, inet.IPV6_V6ONLY, 1)
+  const bytes = encodeInetAddress(layout, address)
+  const memory = new NativeMemory(bytes.length)
+  memory.bytes.set(bytes)
+  let result = libc.orErrno(libc.bindSocket(fd, memory.address, bytes.length))
+  if (result >= 0) result = listenForConnections(fd)
+  if (result >= 0) return fd
+  libc.closeDescriptor(fd)
+  return result
+}
+
+/** The internet address a socket is bound to. */
+export const ownAddress = (layout: Layout, fd: number): InetAddress | undefined =>
+  decodeInetAddress(layout, nameOf(libc.getsockname, fd))
+
 /** The next connection that waits at a listening socket, non-blocking; a negated error number when there is none. */
 export function acceptConnection(layout: Layout, fd: number): number {
   const accepted = libc.orErrno(libc.accept(fd, 0, 0))
@@ -27,9 +62,8 @@ export function acceptConnection(layout: Layout, fd: number): number {
 
 /** A non-blocking stream socket that is connecting to this raw address, or a negated error number. */
 export function dial(layout: Layout, family: number, address: Uint8Array): { fd: number; result: number } {
-  const fd = libc.orErrno(libc.socket(family, layout.constants.SOCK_STREAM, 0))
+  const fd = openStream(layout, family)
   if (fd < 0) return { fd, result: fd }
-  libc.nonBlocking(fd, layout.constants.O_NONBLOCK)
   const memory = new NativeMemory(address.length)
   memory.bytes.set(address)
   return { fd, result: libc.orErrno(libc.connectSocket(fd, memory.address, address.length)) }
@@ -37,10 +71,7 @@ export function dial(layout: Layout, family: number, address: Uint8Array): { fd:
 
 /** The error that waits at a socket; 0 for none. Asking takes it away. */
 export function socketError(layout: Layout, fd: number): number {
-  const memory = new NativeMemory(16)
-  memory.words[2] = 4
-  libc.getsockopt(fd, layout.constants.SOL_SOCKET, layout.constants.SO_ERROR, memory.address, memory.address + 8)
-  return memory.words[0]
+  return getOption(fd, layout.constants.SOL_SOCKET, layout.constants.SO_ERROR) ?? 0
 }
 
 /** Whether the other end has gone, even if what it sent before was not read yet. */
@@ -55,9 +86,8 @@ const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 
 /** Frames wait for nobody: a short one is sent at once. */
-export function setNoDelay(layout: Layout, fd: number): void {
+export function setNoDelay(fd: number): void {
   setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1)
-  void layout
 }
 
 /** A peer that is silent for so long is asked, three times; one that does not answer is gone. */
@@ -77,16 +107,18 @@ export function isInternet(layout: Layout, fd: number): boolean {
   return address.length > 0 && address[layout.sockaddrUn.familyOffset] !== layout.constants.AF_UNIX
 }
 
-/** Who is at the other end, for people: an address, or on Linux the process; null where nobody can say. */
-export function peerOf(layout: Layout, fd: number): string | null {
-  if (isInternet(layout, fd)) return null
-  if (layout.platform === 'darwin') return null
+/** The internet address of the other end. */
+export const peerAddress = (layout: Layout, fd: number): InetAddress | undefined =>
+  decodeInetAddress(layout, nameOf(libc.getpeername, fd))
+
+/** Id of the process that connected to a unix socket; undefined where the kernel does not tell. */
+export function peerProcess(layout: Layout, fd: number): number | undefined {
+  if (layout.platform === 'darwin') return undefined
+  const SO_PEERCRED = 17
   const memory = new NativeMemory(24)
   memory.words[4] = 12
-  const SO_PEERCRED = 17
-  if (libc.getsockopt(fd, layout.constants.SOL_SOCKET, SO_PEERCRED, memory.address, memory.address + 16) < 0)
-    return null
-  return `pid ${memory.words[0]}`
+  const result = libc.getsockopt(fd, layout.constants.SOL_SOCKET, SO_PEERCRED, memory.address, memory.address + 16)
+  return result < 0 ? undefined : memory.words[0]
 }
 
 function nameOf(call: (fd: number, address: number, length: number) => number, fd: number): Uint8Array {
@@ -100,4 +132,27 @@ function setOption(fd: number, level: number, name: number, value: number): void
   const memory = new NativeMemory(8)
   memory.words[0] = value
   libc.setsockopt(fd, level, name, memory.address, 4)
+}
+
+/** What kind of socket a descriptor is; undefined when it is none. */
+export function socketKind(
+  layout: Layout,
+  fd: number,
+): { stream: boolean; listening: boolean; connected: boolean } | undefined {
+  const darwin = layout.platform === 'darwin'
+  const { SOL_SOCKET, SOCK_STREAM, SOCK_DGRAM } = layout.constants
+  // SO_TYPE and SO_ACCEPTCONN: include/uapi/asm-generic/socket.h; xnu bsd/sys/socket.h
+  const type = getOption(fd, SOL_SOCKET, darwin ? 0x1008 : 3)
+  if (type !== SOCK_STREAM && type !== SOCK_DGRAM) return undefined
+  const listening = getOption(fd, SOL_SOCKET, darwin ? 0x0002 : 30) === 1
+  const address = new NativeMemory(136)
+  address.words[32] = 128
+  const connected = libc.getpeername(fd, address.address, address.address + 128) === 0
+  return { stream: type === SOCK_STREAM, listening, connected }
+}
+
+function getOption(fd: number, level: number, name: number): number | undefined {
+  const memory = new NativeMemory(16)
+  memory.words[2] = 4
+  return libc.getsockopt(fd, level, name, memory.address, memory.address + 8) < 0 ? undefined : memory.words[0]
 }

@@ -23,10 +23,13 @@ import { getSystemErrorName } from 'node:util'
 import { OperatorError } from '../errors.js'
 import type { Layout } from '../os/layout.js'
 import { encodeUnixAddress } from '../os/sockaddr-un.js'
+import { listenForConnections, openStream } from '../os/stream-socket.js'
 import * as unix from '../os/unix-socket.js'
 
 export interface SocketFileOptions {
   path: string
+  /** A stream socket listens from the moment it has its path. Default: datagram. */
+  kind?: 'datagram' | 'stream'
   /** File mode, e.g. 0o600. */
   permissions: number
   /** Numeric; null leaves what the process has. */
@@ -40,7 +43,7 @@ export interface BoundSocket {
   inode: bigint
 }
 
-/** Binds a datagram socket to a path. Throws OperatorError with what is wrong. */
+/** Binds a socket to a path. Throws OperatorError with what is wrong. */
 export function bindSocketFile(layout: Layout, options: SocketFileOptions): BoundSocket {
   const { path } = options
   const limit = layout.sockaddrUn.pathSize - 1
@@ -48,7 +51,7 @@ export function bindSocketFile(layout: Layout, options: SocketFileOptions): Boun
   if (bytes > limit)
     throw new OperatorError(`socket path "${path}" is ${bytes} bytes, at most ${limit} allowed on this system`)
   checkDirectory(dirname(path))
-  refuseLive(layout, path)
+  refuseLive(layout, options)
   return place(layout, options)
 }
 
@@ -80,7 +83,7 @@ export function applyAccess({ permissions, owner, group }: SocketFileOptions, pa
 
 function place(layout: Layout, options: SocketFileOptions): BoundSocket {
   const { path, permissions } = options
-  const fd = unix.openUnixDatagram(layout)
+  const fd = open(layout, options)
   if (fd < 0) throw new OperatorError(`cannot open a socket for "${path}": ${errorName(fd)}`)
   const beside = join(dirname(path), `.${randomBytes(3).toString('hex')}`)
   // Where the temporary name would be too long, the path itself is bound, with a gap of microseconds.
@@ -92,6 +95,10 @@ function place(layout: Layout, options: SocketFileOptions): BoundSocket {
     process.umask(umask)
     if (result < 0) throw new OperatorError(`cannot bind a socket to "${path}": ${errorName(result)}`)
     applyAccess(options, temporary)
+    if (options.kind === 'stream') {
+      const listening = listenForConnections(fd)
+      if (listening < 0) throw new OperatorError(`cannot listen on "${path}": ${errorName(listening)}`)
+    }
     if (temporary !== path) renameSync(temporary, path)
     return { fd, inode: inodeOf(path) as bigint }
   } catch (error) {
@@ -118,7 +125,8 @@ function checkDirectory(directory: string): void {
 }
 
 /** A path may be free, stale (nobody answers there), or in use. */
-function refuseLive(layout: Layout, path: string): void {
+function refuseLive(layout: Layout, options: SocketFileOptions): void {
+  const { path } = options
   let stats: Stats
   try {
     stats = lstatSync(path)
@@ -126,11 +134,15 @@ function refuseLive(layout: Layout, path: string): void {
     return
   }
   if (!stats.isSocket()) throw new OperatorError(`"${path}" exists and is not a socket; it is left alone`)
-  const fd = unix.openUnixDatagram(layout)
+  const fd = open(layout, options)
   const result = unix.connectUnix(fd, encodeUnixAddress(layout, path))
   unix.closeSocket(fd)
   if (result === -layout.errno.ECONNREFUSED || result === -layout.errno.ENOENT) return
   throw new OperatorError(`another process listens on "${path}"`)
+}
+
+function open(layout: Layout, { kind }: SocketFileOptions): number {
+  return kind === 'stream' ? openStream(layout, layout.constants.AF_UNIX) : unix.openUnixDatagram(layout)
 }
 
 function inodeOf(path: string): bigint | undefined {

@@ -20,6 +20,8 @@ export interface Harness {
   readonly oversize?: readonly number[]
   /** False where nothing tells that a peer has gone, so that its port stays up; default true. */
   readonly noticesDeparture?: boolean
+  /** False where a peer that comes back cannot be known, and gets a port of its own; default true. */
+  readonly keepsPort?: boolean
   start(options: RigOptions): Promise<Rig>
 }
 

@@ -11,6 +11,7 @@
  * A connection survives the data plane that served it if that one could still say where in a frame both directions were
  * (`handOver`). If it could not, the connection is closed (`cut-off`): going on at a guess would turn the stream into noise.
  */
+import { getSystemErrorName } from 'node:util'
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import { type FrameList, LIST } from '../../dataplane/frame-list.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
@@ -20,7 +21,7 @@ import { closeSocket } from '../../os/unix-socket.js'
 import { Connection } from './connection.js'
 import { Prefixes } from './frame-writer.js'
 import type { ConnectionRestore, GivenConnection, StreamDowncall, StreamOptions, StreamUpcall } from './options.js'
-import { prepareSocket } from './socket-options.js'
+import { peerLabel, prepareSocket } from './socket-options.js'
 
 /** Connections taken in one turn; the others wait for the next, after frames had theirs. */
 const ACCEPTS = 16
@@ -86,7 +87,7 @@ export class StreamEndpoint implements Endpoint {
       const result = reader.read(fd)
       if (result <= 0) {
         if (result === 0) this.#end(connection, 'closed by its peer')
-        else if (this.#faultOf(-result) === Fault.gone) this.#end(connection, `errno ${-result}`)
+        else if (this.#faultOf(-result) === Fault.gone) this.#end(connection, getSystemErrorName(result))
         return 0
       }
     }
@@ -126,7 +127,7 @@ export class StreamEndpoint implements Endpoint {
     this.#dialling = null
     const errno = streams.socketError(this.#host.os.layout, fd)
     if (errno === 0) this.#begin(fd, this.#lastingPort(this.#spec.name), this.#spec.name, 0, dialling.peer)
-    else this.#giveUp(fd, `errno ${errno}`)
+    else this.#giveUp(fd, getSystemErrorName(-errno))
   }
 
   tick(now: number): void {
@@ -198,7 +199,7 @@ export class StreamEndpoint implements Endpoint {
       return
     }
     prepareSocket(layout, fd, this.#options.socket)
-    this.#begin(fd, port, name, 0, streams.peerOf(layout, fd))
+    this.#begin(fd, port, name, 0, peerLabel(layout, fd))
   }
 
   /** A VM that restarted may be back before its end was read. */
@@ -212,7 +213,7 @@ export class StreamEndpoint implements Endpoint {
     const { layout } = this.#host.os
     const { fd, result } = streams.dial(layout, family, address)
     if (fd < 0) {
-      this.#upcall({ type: 'idle', error: `errno ${-fd}`, wasUp: false })
+      this.#upcall({ type: 'idle', error: getSystemErrorName(fd), wasUp: false })
       return
     }
     prepareSocket(layout, fd, this.#options.socket)
@@ -220,7 +221,7 @@ export class StreamEndpoint implements Endpoint {
     else if (result === -layout.errno.EINPROGRESS) {
       this.#dialling = { fd, since: this.#host.now(), peer }
       this.#host.awaitConnected(this, fd)
-    } else this.#giveUp(fd, `errno ${-result}`)
+    } else this.#giveUp(fd, getSystemErrorName(result))
   }
 
   #giveUp(fd: number, error: string): void {
@@ -252,6 +253,7 @@ export class StreamEndpoint implements Endpoint {
     const connection = this.#enter(fd, port, name, id)
     const descriptors = this.#options.mode === 'given' ? [] : [fd]
     this.#host.portUp(port, { peer, restore: connection.unknownProgress, descriptors })
+    if (this.#options.mode === 'connect') this.#upcall({ type: 'connected' })
   }
 
   #enter(fd: number, port: number, name: string, id: number): Connection {

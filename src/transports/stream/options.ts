@@ -74,6 +74,7 @@ export interface Progress {
 export type StreamUpcall =
   /** There is no connection, and one may be dialled. `error`: why the last one failed or ended; null for the first. */
   | { type: 'idle'; error: string | null; wasUp: boolean }
+  | { type: 'connected' }
   /** A given connection is over; its descriptor is not used any more. */
   | { type: 'ended'; id: number; reason: string }
 

@@ -83,7 +83,7 @@ describe('a configuration', () => {
 
   it('gives a transport with one peer one port', () => {
     const [transport] = load(unixgram('listen: a.sock, peers: one')).transports
-    assert.ok(transport.role === 'listen')
+    assert.ok(transport.type === 'unixgram' && transport.role === 'listen')
     assert.deepEqual([transport.peers, transport.maxPeers], ['one', 1])
   })
 

@@ -1,0 +1,91 @@
+/** fd: a connected socket that whoever started the switch left open. The main thread's half, for datagrams and streams. */
+import type { FdConfig } from '../../config/config.js'
+import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
+import { OperatorError } from '../../errors.js'
+import { nonBlocking } from '../../os/libc.js'
+import * as streams from '../../os/stream-socket.js'
+import { closeSocket } from '../../os/unix-socket.js'
+import { commonOptions, type StreamContext } from '../stream/common-options.js'
+import { type GivenOptions, STREAM, type StreamUpcall } from '../stream/options.js'
+import type { Facts, Transport } from '../transport.js'
+import { CONNECTED_DATAGRAMS, type ConnectedDatagramsOptions } from './options.js'
+
+/** Descriptors that are, or were, a transport's: a number cannot be inherited twice. */
+const used = new Set<number>()
+
+export async function openFd(config: FdConfig, context: StreamContext): Promise<FdTransport> {
+  const { fd } = config
+  const { layout } = context.os
+  const again = 'it is inherited once, when the switch starts'
+  if (used.has(fd)) throw new OperatorError(`descriptor ${fd} was used by a transport before; ${again}`)
+  const kind = streams.socketKind(layout, fd)
+  if (kind === undefined) throw new OperatorError(`descriptor ${fd} is not an open datagram or stream socket`)
+  if (!kind.connected) {
+    const advice = kind.listening ? 'it listens; use a stream transport with listen' : 'connect it first'
+    throw new OperatorError(`descriptor ${fd} is a socket that is not connected; ${advice}`)
+  }
+  used.add(fd)
+  nonBlocking(fd, layout.constants.O_NONBLOCK)
+  return new FdTransport(config, context, kind.stream)
+}
+
+export class FdTransport implements Transport<FdConfig> {
+  config: FdConfig
+  readonly #context: StreamContext
+  readonly #isStream: boolean
+  /** False once its peer has gone: what it was cannot come back. */
+  #open = true
+
+  constructor(config: FdConfig, context: StreamContext, isStream: boolean) {
+    this.config = config
+    this.#context = context
+    this.#isStream = isStream
+  }
+
+  get where(): string {
+    return `descriptor ${this.config.fd}`
+  }
+
+  facts(): Facts {
+    return { socket: this.#isStream ? 'stream' : 'datagram', connected: this.#open }
+  }
+
+  spec(index: number): Omit<EndpointSpec, 'ports'> {
+    const { config } = this
+    const common = commonOptions({ ...config, keepAliveSeconds: 0 })
+    const peer = this.where
+    if (this.#isStream) {
+      const given = { id: 1, fd: config.fd, portName: config.name, peer }
+      const options: GivenOptions = { ...common, mode: 'given', connections: this.#open ? [given] : [] }
+      return { name: config.name, kind: STREAM, index, options }
+    }
+    const { policy, staticAddresses } = common
+    const options: ConnectedDatagramsOptions = { fd: config.fd, peer, policy, staticAddresses }
+    return { name: config.name, kind: CONNECTED_DATAGRAMS, index, options }
+  }
+
+  message(message: EndpointMessage): void {
+    const upcall = message as unknown as StreamUpcall
+    if (upcall.type !== 'ended' || !this.#open) return
+    this.#open = false
+    closeSocket(this.config.fd)
+    this.#context.report({ level: 'warn', event: 'disconnected', message: `${this.where} is over: ${upcall.reason}` })
+  }
+
+  canBecome(config: FdConfig): boolean {
+    return JSON.stringify(rigid(config)) === JSON.stringify(rigid(this.config))
+  }
+
+  update(config: FdConfig): void {
+    this.config = config
+  }
+
+  close(): void {
+    if (this.#open) closeSocket(this.config.fd)
+    this.#open = false
+  }
+}
+
+function rigid({ fd, framing, port }: FdConfig): unknown {
+  return [fd, framing, port.fdb.static]
+}

@@ -1,15 +1,16 @@
 /** The types of interface (the host's side). A further one is a file in interfaces/ and a line in each of the three lists here. */
 import type { z } from 'zod'
 import { type AutoConfig, auto } from './interfaces/auto.js'
+import { type SlirpConfig, slirp } from './interfaces/slirp.js'
 import { type TapConfig, tap } from './interfaces/tap.js'
 import { type VmnetConfig, vmnet } from './interfaces/vmnet.js'
 import type { Scope } from './scope.js'
 
-export const interfaceForms = [...auto.forms, ...tap.forms, ...vmnet.forms] as const
+export const interfaceForms = [...auto.forms, ...slirp.forms, ...tap.forms, ...vmnet.forms] as const
 
-const types = { auto, tap, vmnet }
+const types = { auto, slirp, tap, vmnet }
 
-export type InterfaceConfig = AutoConfig | TapConfig | VmnetConfig
+export type InterfaceConfig = AutoConfig | SlirpConfig | TapConfig | VmnetConfig
 
 export type InterfaceInput = z.output<(typeof interfaceForms)[number]>
 

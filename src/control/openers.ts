@@ -1,5 +1,6 @@
 /** From the type of a transport or interface to what opens it. A further type is one line in the table. */
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
+import { openSlirp } from '../slirp/transport.js'
 import { openTap } from '../tap/transport.js'
 import { openFd } from '../transports/fd/transport.js'
 import { openStreamTransport } from '../transports/stream/open.js'
@@ -20,6 +21,7 @@ const openers: Openers = {
   stream: openStreamTransport,
   fd: openFd,
   auto: openAuto,
+  slirp: openSlirp,
   tap: openTap,
   vmnet: openVmnet,
 }

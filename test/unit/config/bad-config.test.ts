@@ -224,7 +224,7 @@ const transports: Case[] = [
   [
     'an interface',
     'interfaces: [{ name: lan, type: bond }]',
-    'interfaces[0].type: "bond" is not a type of this version: "auto", "tap", "vmnet"',
+    'interfaces[0].type: "bond" is not a type of this version: "auto", "slirp", "tap", "vmnet"',
   ],
 ]
 

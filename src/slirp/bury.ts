@@ -1,0 +1,27 @@
+/**
+ * Takes down the stack of a thread that died without doing so: the host's ports it listens on would stay taken, its sockets open.
+ *
+ * The thread is dead, and with it the functions that its callbacks were; but the table they are called through is ours, so other
+ * functions are put into it first. libslirp is consistent: a thread is ended between two of its JavaScript instructions or on its way
+ * out of a call, never within C.
+ */
+import { Callbacks } from './callbacks.js'
+import { loadSlirp } from './library.js'
+import type { SharedState } from './shared-state.js'
+
+export function bury(shared: SharedState): void {
+  if (shared.stack === 0) return
+  const callbacks = new Callbacks(shared, {
+    sendPacket: () => {},
+    guestError: () => {},
+    socketOpened: () => {},
+    socketClosed: () => {},
+    now: () => 0,
+    newTimer: () => 1,
+    freeTimer: () => {},
+    setTimer: () => {},
+  })
+  loadSlirp().cleanup(shared.stack)
+  shared.stack = 0
+  callbacks.close()
+}

@@ -1,0 +1,88 @@
+/**
+ * What a slirp thread shares with the main thread, so that it outlives the thread: the table of callbacks that libslirp keeps a pointer to,
+ * the pointer to libslirp's own state, and counters.
+ *
+ *     0    struct SlirpCb, eleven pointers
+ *     88   Slirp *, 0 while there is none
+ *     96   counters, 64-bit floats, one writer
+ */
+import koffi from 'koffi'
+
+/** Members of struct SlirpCb in their order (libslirp.h). */
+export const callbackNames = [
+  'send_packet',
+  'guest_error',
+  'clock_get_ns',
+  'timer_new',
+  'timer_free',
+  'timer_mod',
+  'register_poll_fd',
+  'unregister_poll_fd',
+  'notify',
+  'init_completed',
+  'timer_new_opaque',
+] as const
+export type CallbackName = (typeof callbackNames)[number]
+
+const POINTER = 8
+const STACK = callbackNames.length * POINTER
+const COUNTERS = STACK + POINTER
+
+const counterNames = ['dropped', 'refused', 'guestErrors', 'sockets'] as const
+export type CounterName = (typeof counterNames)[number]
+export type SlirpCounts = Readonly<Record<CounterName, number>>
+
+export class SharedState {
+  readonly buffer: SharedArrayBuffer
+  /** Of the table of callbacks, for C. */
+  readonly address: number
+  readonly #pointers: BigUint64Array
+  readonly #cells: Float64Array
+
+  constructor(buffer = new SharedArrayBuffer(COUNTERS + counterNames.length * 8)) {
+    this.buffer = buffer
+    this.address = Number(koffi.address(new Uint8Array(buffer)))
+    this.#pointers = new BigUint64Array(buffer, 0, callbackNames.length + 1)
+    this.#cells = new Float64Array(buffer, COUNTERS)
+  }
+
+  /** libslirp's own state, 0 while there is none. */
+  get stack(): number {
+    return Number(this.#pointers[callbackNames.length])
+  }
+
+  set stack(address: number) {
+    this.#pointers[callbackNames.length] = BigInt(address)
+  }
+
+  setCallback(name: CallbackName, address: bigint): void {
+    this.#pointers[callbackNames.indexOf(name)] = address
+  }
+
+  /** Frames of the stack that the link had no room for. */
+  dropped(): void {
+    this.#cells[0]++
+  }
+
+  /** Frames of guests that were kept from the stack, see admission.ts. */
+  refused(): void {
+    this.#cells[1]++
+  }
+
+  /** Frames of guests that libslirp complained about. */
+  guestError(): void {
+    this.#cells[2]++
+  }
+
+  /** Sockets of the host that guests hold open. */
+  setSockets(count: number): void {
+    this.#cells[3] = count
+  }
+
+  counts(): SlirpCounts {
+    const entries = counterNames.map((name, i) => [name, this.#cells[i]])
+    return Object.fromEntries(entries) as Record<CounterName, number>
+  }
+}
+
+export type SlirpCounters = Pick<SharedState, 'dropped' | 'refused' | 'guestError'>

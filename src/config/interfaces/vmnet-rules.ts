@@ -125,8 +125,8 @@ type Add = (path: string, message: string) => void
 function checkForms(options: VmnetOptions, add: Add): void {
   const { mac, mtu, nat66Prefix } = options
   if (mac !== undefined && !isStationAddress(mac)) add('mac', `${valueText(mac)} is not the MAC address of a station`)
-  if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= 68 && mtu <= 65_535)) {
-    add('mtu', `${valueText(mtu)} is not a whole number from 68 to 65535`)
+  if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= 68 && mtu <= 65_521)) {
+    add('mtu', `${valueText(mtu)} is not a whole number from 68 to 65521`)
   }
   for (const name of ['bridgeInterface', 'externalInterface'] as const) {
     const value = options[name]

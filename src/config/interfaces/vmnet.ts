@@ -23,7 +23,7 @@ const form = group(
     mac: macAddress()
       .optional()
       .describe('Address that this side of the interface goes by. Default: one that vmnet makes up.'),
-    mtu: wholeNumber(68, 65_535)
+    mtu: wholeNumber(68, 65_521)
       .optional()
       .describe(
         'Bytes of an IP packet; not in bridged mode. Default: 1500. `switch.maxFrameSize` must have room for it and 14 more.',

@@ -74,7 +74,7 @@ describe('a vmnet interface that is refused', () => {
       'dhcp: false is not with mode: bridged, where vmnet runs no DHCP server',
     ],
     ['mac: "01:00:00:00:00:01"', 'mac: "01:00:00:00:00:01" is not the MAC address of a station'],
-    ['mtu: 60', 'mtu: 60 is not a whole number from 68 to 65535'],
+    ['mtu: 60', 'mtu: 60 is not a whole number from 68 to 65521'],
     ['mtu: 9000', "mtu: 9000 makes frames of 9014 bytes, and the port's maxFrameSize is 1518"],
     ['enableTso: true', "enableTso: true makes frames of 65550 bytes, and the port's maxFrameSize is 1518"],
     [

@@ -3,7 +3,8 @@
  * that a switch does not need in order to run.
  */
 import { dirname } from 'node:path'
-import type { Machine } from './machine.js'
+import { hasCapability, type Machine } from './machine.js'
+import { tapFindings } from './tap-findings.js'
 
 export interface Finding {
   readonly name: string
@@ -27,7 +28,7 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
     openFiles(machine, wanted.maxPorts),
   ]
   if (machine.platform === 'linux')
-    findings.push(datagramQueue(machine), sendBuffer(machine), tun(machine), kvm(machine))
+    findings.push(datagramQueue(machine), sendBuffer(machine), ...tapFindings(machine), kvm(machine))
   if (machine.platform === 'darwin') findings.push(darwinDatagramSize(machine), darwinSocketBuffer(machine))
   return findings
 }
@@ -119,7 +120,6 @@ function datagramQueue(machine: Machine): Finding {
 
 /** Bytes; some 1,800 frames of 1,514 bytes, by what the default of 212,992 is known to hold (93). */
 const wantedSendBuffer = 4 * 1024 * 1024
-const CAP_NET_ADMIN = 12n
 
 function sendBuffer(machine: Machine): Finding {
   const name = 'send buffer'
@@ -127,19 +127,12 @@ function sendBuffer(machine: Machine): Finding {
   if (value === undefined) return { name, status: 'warn', text: 'net.core.wmem_max cannot be read' }
   const text = `net.core.wmem_max is ${value} bytes`
   if (value >= wantedSendBuffer) return { name, status: 'ok', text }
-  if (hasCapability(machine, CAP_NET_ADMIN)) {
+  if (hasCapability(machine, 'CAP_NET_ADMIN')) {
     return { name, status: 'ok', text: `${text}; this user may exceed it (CAP_NET_ADMIN)` }
   }
   const cost =
     'frames on their way to a VM wait in a send buffer of at most this size; 212992 bytes hold 93 frames of 1514'
   return { name, status: 'warn', text: `${text}: ${cost}`, mend: sysctl('net.core.wmem_max', wantedSendBuffer) }
-}
-
-function tun(machine: Machine): Finding {
-  const name = 'tap'
-  if (machine.isAccessible('/dev/net/tun')) return { name, status: 'ok', text: '/dev/net/tun can be opened' }
-  const text = '/dev/net/tun cannot be opened; no interface of this version needs it'
-  return { name, status: 'warn', text, mend: 'modprobe tun; in a container: --device /dev/net/tun --cap-add NET_ADMIN' }
 }
 
 function kvm(machine: Machine): Finding {
@@ -170,11 +163,6 @@ function darwinSocketBuffer(machine: Machine): Finding {
   const text = `kern.ipc.maxsockbuf is ${value} bytes`
   if (value >= wantedSendBuffer) return { name, status: 'ok', text }
   return { name, status: 'warn', text, mend: `sudo sysctl -w kern.ipc.maxsockbuf=${2 * wantedSendBuffer}` }
-}
-
-function hasCapability(machine: Machine, capability: bigint): boolean {
-  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(machine.read('/proc/self/status') ?? '')?.[1]
-  return mask !== undefined && ((BigInt(`0x${mask}`) >> capability) & 1n) === 1n
 }
 
 function numberIn(machine: Machine, path: string): number | undefined {

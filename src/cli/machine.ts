@@ -38,3 +38,12 @@ function attempt<Result>(act: () => Result): Result | undefined {
     return undefined
   }
 }
+
+/** Numbers of capabilities(7). */
+const capabilities = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n }
+
+/** Whether this process has it; Linux only. */
+export function hasCapability(machine: Machine, name: keyof typeof capabilities): boolean {
+  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(machine.read('/proc/self/status') ?? '')?.[1]
+  return mask !== undefined && ((BigInt(`0x${mask}`) >> capabilities[name]) & 1n) === 1n
+}

@@ -14,6 +14,7 @@ import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import type { ReceiveBatch } from '../dataplane/receive-batch.js'
 import { errno, pollDescriptors, read, write } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'
+import { TAGGED_HEADER_BYTES } from '../wire/ethernet.js'
 import { TAP, type TapDowncall, type TapOptions, type TapUpcall } from './options.js'
 
 /** Of Linux, which alone has TAPs of this kind. */
@@ -24,6 +25,8 @@ const POLLOUT = 0x004
 const POLLFAULT = 0x008 | 0x010 | 0x020
 
 export class TapEndpoint implements Endpoint {
+  /** The kernel takes longer frames than the MTU allows, and nobody there wants them. */
+  readonly maxFrameSize: number
   readonly #host: EndpointHost
   readonly #spec: EndpointSpec
   readonly #options: TapOptions
@@ -38,6 +41,7 @@ export class TapEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as TapOptions
     this.#device = this.#options.device
+    this.maxFrameSize = this.#options.mtu + TAGGED_HEADER_BYTES
   }
 
   open(): void {

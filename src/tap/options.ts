@@ -7,6 +7,8 @@ export interface TapOptions {
   /** -1 while there is no device. */
   fd: number
   device: string
+  /** Of IP, in bytes. */
+  mtu: number
   policy: EgressPolicy
   staticAddresses: readonly number[]
 }

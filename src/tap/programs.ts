@@ -19,7 +19,7 @@ const packages = {
 export type Program = keyof typeof packages
 
 /** A user's PATH may lack these, and root's in a container too. */
-const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin', '/usr/bin', '/bin']
+export const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin', '/usr/bin', '/bin']
 
 /** Full path of a program; undefined when it is not installed. */
 export function findProgram(program: Program): string | undefined {

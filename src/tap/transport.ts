@@ -3,7 +3,6 @@
  * and longer intervals, for ever. The port is the same one then, and down in between.
  */
 import type { TapConfig } from '../config/interfaces/tap.js'
-import { FRAME_OVERHEAD } from '../config/interfaces/tap.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
 import { egressPolicy } from '../transports/policy.js'
@@ -37,6 +36,7 @@ class TapTransport implements Transport<TapConfig> {
   #setup: TapSetup | null = null
   /** The last known, while there is none. */
   #device: string
+  #mtu = 0
   #closed = false
   #retry: NodeJS.Timeout | null = null
   #work: Promise<void> = Promise.resolve()
@@ -68,6 +68,7 @@ class TapTransport implements Transport<TapConfig> {
       },
     })
     this.#device = this.#setup.device.name
+    this.#mtu = this.#setup.mtu
     if (this.config.mode === 'host') this.#warnOfLoopback()
   }
 
@@ -103,12 +104,11 @@ class TapTransport implements Transport<TapConfig> {
   }
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
-    const policy = egressPolicy(this.config.port)
-    const mtu = this.#setup?.mtu ?? Number.POSITIVE_INFINITY
     const options: TapOptions = {
       fd: this.#setup?.device.fd ?? -1,
       device: this.#device,
-      policy: { ...policy, maxFrameSize: Math.min(policy.maxFrameSize, mtu + FRAME_OVERHEAD) },
+      mtu: this.#mtu,
+      policy: egressPolicy(this.config.port),
       staticAddresses: this.config.port.fdb.static.map(mac => parseMac(mac) as number),
     }
     return { name: this.config.name, kind: TAP, index, options }
@@ -121,11 +121,10 @@ class TapTransport implements Transport<TapConfig> {
     this.#work = this.#rebuild(this.#setup)
   }
 
-  /** The policy of the port can change; the frame size only where the TAP's MTU has no say in it. */
+  /** The policy of the port can change. */
   canBecome(config: TapConfig): boolean {
     const rigid = ({ port, ...rest }: TapConfig) => JSON.stringify([rest, port.fdb.static])
-    const fits = config.port.maxFrameSize <= (this.#setup?.mtu ?? 0) + FRAME_OVERHEAD
-    return rigid(config) === rigid(this.config) && (fits || config.port.maxFrameSize === this.config.port.maxFrameSize)
+    return rigid(config) === rigid(this.config)
   }
 
   update(config: TapConfig): void {

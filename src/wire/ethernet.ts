@@ -85,3 +85,6 @@ export function parseMac(mac: string): number | undefined {
 export function formatMac(high: number, low: number): string {
   return `${hex[(high >>> 8) & 255]}:${hex[high & 255]}:${hex[low >>> 24]}:${hex[(low >>> 16) & 255]}:${hex[(low >>> 8) & 255]}:${hex[low & 255]}`
 }
+
+/** Bytes of a frame beyond its IP packet at most: the header with one VLAN tag. */
+export const TAGGED_HEADER_BYTES = 18

@@ -1,5 +1,6 @@
 /** Options of the `tap` interface: a TAP of Linux, with the host, a NAT or a bridge behind it. */
 import { z } from 'zod'
+import { TAGGED_HEADER_BYTES } from '../../wire/ethernet.js'
 import { formatIpv4, parseIpv4, parseIpv6 } from '../../wire/ip-address.js'
 import { broadcastOf, contains, type Ipv4Interface, networkOf, parseIpv4Interface } from '../../wire/ipv4-network.js'
 import type { AttachmentType } from '../attachment.js'
@@ -159,9 +160,6 @@ export interface TapConfig {
   readonly port: PortPolicyConfig
 }
 
-/** Bytes of a frame beyond its IP packet: Ethernet header and one VLAN tag. */
-export const FRAME_OVERHEAD = 18
-
 export const tap: AttachmentType<typeof forms, TapConfig> = { forms, resolve, effective, fixedPorts: () => 1, claims }
 
 function resolve(input: Input, path: string, scope: Scope): TapConfig {
@@ -191,7 +189,7 @@ function resolve(input: Input, path: string, scope: Scope): TapConfig {
     bridge: 'bridge' in input ? input.bridge : null,
     createBridge: 'createBridge' in input && input.createBridge,
     // The kernel takes longer frames than the MTU of the TAP allows, so the port refuses them.
-    port: mtu === null ? port : { ...port, maxFrameSize: Math.min(port.maxFrameSize, mtu + FRAME_OVERHEAD) },
+    port: mtu === null ? port : { ...port, maxFrameSize: Math.min(port.maxFrameSize, mtu + TAGGED_HEADER_BYTES) },
   }
 }
 

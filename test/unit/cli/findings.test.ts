@@ -14,13 +14,15 @@ const files: Record<string, string> = {
   '/proc/sys/net/core/wmem_max': '4194304\n',
 }
 
+const installed = ['/usr/sbin/ip', '/usr/sbin/nft', '/usr/sbin/dnsmasq', '/usr/bin/setpriv']
+
 /** A machine where all is well. */
 const good: Machine = {
   platform: 'linux',
   nodeVersion: '20.19.0',
   uid: 1000,
   read: path => files[path],
-  stat: path => (path === '/run/t' ? directory(1000, 0o700) : undefined),
+  stat: path => (path === '/run/t' || installed.includes(path) ? directory(1000, 0o700) : undefined),
   isAccessible: () => true,
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
@@ -51,7 +53,27 @@ describe('doctor', () => {
         'datagram queue',
         'send buffer',
         'tap',
+        'tap programs',
         'kvm',
+      ],
+    )
+  })
+
+  it('says whether TAPs can be made here, and what their modes lack', async () => {
+    const asRoot = reading({ '/proc/self/status': 'CapEff:\t0000000000001000\n' })
+    assert.match(
+      (await findings({ read: asRoot })).get('tap')?.text ?? '',
+      /may make TAPs .* not in another network namespace/,
+    )
+    assert.match((await findings({})).get('tap')?.text ?? '', /without root only .* mode tap user 1000/)
+    const without = (program: string) => (path: string) => (path.endsWith(program) ? undefined : good.stat(path))
+    const { status, text, mend } = (await findings({ stat: without('/nft') })).get('tap programs') ?? {}
+    assert.deepEqual(
+      [status, text, mend],
+      [
+        'warn',
+        'nft is not installed; type: tap needs it for mode: shared',
+        'apt install nftables (Debian), dnf install nftables (Fedora)',
       ],
     )
   })

@@ -60,6 +60,8 @@ export interface PortPolicyConfig {
   }
   /** Absent where nothing is impaired. */
   readonly impairment?: ImpairmentConfig
+  /** Makes it a mirror of these ports, transports and interfaces. */
+  readonly mirrors?: readonly string[]
   /** Absent where single frames are not logged. */
   readonly trace?: true
 }

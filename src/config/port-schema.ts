@@ -1,6 +1,6 @@
 /** The policy that a transport or an interface gives to its ports. */
 import type { z } from 'zod'
-import { flag, group, list, macAddress, number, wholeNumber } from './fields.js'
+import { flag, group, list, macAddress, number, text, wholeNumber } from './fields.js'
 import { maxFrameSize } from './limits.js'
 
 const percent = (what: string) => number(0, 100).default(0).describe(`Percent of the frames that ${what}.`)
@@ -37,6 +37,11 @@ const policy = {
     .optional()
     .describe(
       'For tests: makes what leaves the switch through the port suffer as on a bad line. Default: it does not.',
+    ),
+  mirrors: list(text('the name of a port, of a transport or interface, or "*"'))
+    .optional()
+    .describe(
+      'Makes the port a mirror: it gets a copy of every frame that comes in or goes out at these ports, or at all ports of these transports and interfaces; `*` is all. What it sends is dropped.',
     ),
   trace: flag()
     .optional()

@@ -59,6 +59,7 @@ export function resolvePort(
     queueFrames: input.queueFrames,
     fdb: { maxEntries, static: addresses },
     ...(input.impairment && { impairment: input.impairment }),
+    ...(input.mirrors && { mirrors: input.mirrors }),
     ...(input.trace && { trace: true }),
   }
 }

@@ -16,6 +16,7 @@ import { EventReporter } from './event-reporter.js'
 import { FrameList } from './frame-list.js'
 import { FramePool } from './frame-pool.js'
 import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
+import { Mirrors } from './mirrors.js'
 import { PortTable, type Restorable } from './port-table.js'
 import { BATCH, ReceiveBatch } from './receive-batch.js'
 import { ENDPOINT_PORTS_MADE, endpointDropReasons, PortField, SharedCounters, SwitchField } from './shared-memory.js'
@@ -80,6 +81,7 @@ export class DataPlaneThread {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = os.layout.constants
     this.#captures = new Captures(shape.maxPorts, this.pool, clock, MSG_DONTWAIT | MSG_NOSIGNAL)
     const captures = this.#captures
+    const mirrors = new Mirrors(shape.maxPorts)
     const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer, captures)
     this.#egress = egress
     this.ports = new PortTable({
@@ -87,6 +89,7 @@ export class DataPlaneThread {
       egress,
       tracer,
       captures,
+      mirrors,
       counters: this.#counters,
       maxPorts: shape.maxPorts,
       clock,
@@ -102,6 +105,7 @@ export class DataPlaneThread {
       egress,
       tracer,
       captures,
+      mirrors,
       descriptors: this.#descriptors,
       counters: this.#counters,
       maxPorts: shape.maxPorts,

@@ -142,6 +142,8 @@ export interface EgressPolicy {
   /** Frames that may wait for this port. */
   queueFrames: number
   /** What is done to frames that leave through the port; nothing where it is left out. */
+  /** Makes it a mirror: names of the ports and transports whose frames it gets copies of, or `*`. */
+  mirrors?: readonly string[] | null
   impairment?: ImpairmentSettings | null
   /** Every frame is reported, within limits. */
   trace?: boolean

@@ -22,6 +22,7 @@ import { type Egress, type Frames, RETRY_MS } from './egress.js'
 import type { Endpoint } from './endpoint.js'
 import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
+import type { Mirrors } from './mirrors.js'
 import { BATCH, type ReceiveBatch } from './receive-batch.js'
 import { batchBuckets, PortField, type SharedCounters, SwitchField } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
@@ -43,6 +44,7 @@ export interface EngineParts {
   egress: Egress
   tracer: Tracer
   captures: Captures
+  mirrors: Mirrors
   descriptors: DescriptorTable
   counters: SharedCounters
   maxPorts: number
@@ -239,7 +241,7 @@ export class Engine {
 
   /** Frames `first` to `first + count - 1`, which are alike. */
   #switch(frames: Frames, first: number, count: number, bytes: number, ingress: number): void {
-    const { captures, core, egress, pool } = this.#parts
+    const { captures, core, egress, mirrors, pool } = this.#parts
     const row = this.#rowOf[ingress]
     this.#cells[row + PortField.receiveFrames] += count
     this.#cells[row + PortField.receiveBytes] += bytes
@@ -247,7 +249,9 @@ export class Engine {
     if (captures.active) {
       captures.received(ingress, frames.offset, frames.length, first, count, Math.max(-1, Verdict.dropBase - verdict))
     }
+    if (mirrors.active) mirrors.begin(egress, frames, first, count, ingress)
     if (verdict >= 0) {
+      if (mirrors.active) mirrors.copy(egress, frames, first, count, verdict)
       egress.stage(verdict, frames, first, count, core.maxFrameSize)
       this.backPressure.note(verdict)
     } else if (verdict <= Verdict.dropBase) {
@@ -257,7 +261,9 @@ export class Engine {
       this.backPressure.noteFlood()
       const targets = core.floodTargets(ingress)
       for (let t = 0; t < targets.length; t++) {
-        if (targets[t] !== ingress) egress.stage(targets[t], frames, first, count, core.maxFrameSize)
+        if (targets[t] === ingress) continue
+        if (mirrors.active) mirrors.copy(egress, frames, first, count, targets[t])
+        egress.stage(targets[t], frames, first, count, core.maxFrameSize)
       }
     }
   }

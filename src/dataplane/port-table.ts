@@ -11,20 +11,24 @@ import type { Captures } from './captures.js'
 import type { Egress } from './egress.js'
 import type { EgressPolicy, Endpoint, EndpointPort, PortSettings, PortUpdate } from './endpoint.js'
 import type { Event } from './messages.js'
+import type { Mirrors } from './mirrors.js'
 import { PortField, type SharedCounters, SwitchField } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
 
 interface Port {
   id: number
   name: string
+  transport: string
   endpoint: Endpoint
   /** As its endpoint's other ports have it. */
   policy: EgressPolicy
   settings: PortSettings
   /** Somebody is at the other end. */
   linked: boolean
-  /** It forwards. */
+  /** It is in use: forwards, or gets copies. */
   up: boolean
+  /** It is a part of the core. */
+  forwards: boolean
 }
 
 export interface PortTableParts {
@@ -32,6 +36,7 @@ export interface PortTableParts {
   egress: Egress
   tracer?: Tracer
   captures?: Captures
+  mirrors?: Mirrors
   counters: SharedCounters
   maxPorts: number
   clock: () => number
@@ -66,16 +71,21 @@ export class PortTable {
     const policy = this.#changedPolicies.get(endpoint) ?? port.policy
     const { name, transport, kind, staticAddresses } = port
     const settings = { enabled: true, policy: {}, staticAddresses }
-    this.#place(index, { id, name, endpoint, policy, settings, linked: false, up: false })
+    this.#place(index, { id, name, transport, endpoint, policy, settings, linked: false, up: false, forwards: false })
     emit({ type: 'port-added', index, id, name, transport, kind, staticAddresses, at: clock() })
     return index
   }
 
   /** Takes over a port of the data plane before this one, as it was. Nobody needs to be told. */
-  restore(endpoint: Endpoint, { name, policy }: EndpointPort, index: number, { id, settings }: Restorable): void {
+  restore(
+    endpoint: Endpoint,
+    { name, transport, policy }: EndpointPort,
+    index: number,
+    { id, settings }: Restorable,
+  ): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
     this.#reserved.delete(index)
-    this.#place(index, { id, name, endpoint, policy, settings, linked: false, up: false })
+    this.#place(index, { id, name, transport, endpoint, policy, settings, linked: false, up: false, forwards: false })
     this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
   }
 
@@ -100,6 +110,7 @@ export class PortTable {
     if (port.linked) this.down(index, { peer: null, restore: null })
     this.#parts.egress.removePort(index)
     this.#parts.tracer?.set(index, false)
+    this.#parts.mirrors?.remove(index)
     this.#parts.emit({ type: 'port-removed', index, id: port.id, at: this.#parts.clock() })
     this.#ports[index] = null
   }
@@ -110,6 +121,7 @@ export class PortTable {
       if (port?.endpoint !== endpoint) continue
       port.policy = policy
       this.#applyPolicy(index, port)
+      this.#settle(index, port)
     }
   }
 
@@ -117,7 +129,7 @@ export class PortTable {
   setPort(index: number, id: number, settings: PortSettings): string | null {
     const port = this.#ports[index]
     if (port?.id !== id) return null
-    if (port.up && !this.#setStatics(index, port.settings.staticAddresses, settings.staticAddresses)) {
+    if (port.forwards && !this.#setStatics(index, port.settings.staticAddresses, settings.staticAddresses)) {
       return 'the filtering database is full'
     }
     port.settings = settings
@@ -145,16 +157,22 @@ export class PortTable {
 
   /** Brings the core to what link and operator say. Frames that wait are sent while there is a link. */
   #settle(index: number, port: Port): void {
-    const { core, counters, clock } = this.#parts
-    const wanted = port.linked && port.settings.enabled
-    if (wanted === port.up) return
-    port.up = wanted
-    counters.cells[counters.portRow(index) + PortField.up] = wanted ? 1 : 0
-    if (!wanted) {
+    const { core, counters, mirrors, clock } = this.#parts
+    const policy = policyOf(port)
+    const mirrored = policy.mirrors ?? null
+    port.up = port.linked && port.settings.enabled
+    counters.cells[counters.portRow(index) + PortField.up] = port.up ? 1 : 0
+    if (port.up)
+      mirrors?.set(index, { name: port.name, transport: port.transport, mirrors: mirrored }, policy.maxFrameSize)
+    else mirrors?.remove(index)
+    const forwards = port.up && mirrored === null
+    if (forwards === port.forwards) return
+    port.forwards = forwards
+    if (!forwards) {
       core.removePort(index)
       return
     }
-    core.addPort(index, policyOf(port))
+    core.addPort(index, policy)
     for (const mac of port.settings.staticAddresses) core.addStatic(mac, index, clock())
   }
 
@@ -162,7 +180,7 @@ export class PortTable {
     const policy = policyOf(port)
     this.#parts.egress.setQueueLimit(index, policy.queueFrames)
     this.#wrap(index, port)
-    if (port.up) this.#parts.core.setPolicy(index, policy)
+    if (port.forwards) this.#parts.core.setPolicy(index, policy)
   }
 
   /** All or nothing: false when there is no place for one of them. */

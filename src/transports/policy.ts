@@ -3,6 +3,6 @@ import type { PortPolicyConfig } from '../config/config.js'
 import type { EgressPolicy } from '../dataplane/endpoint.js'
 
 export function egressPolicy(port: PortPolicyConfig): EgressPolicy {
-  const { maxFrameSize, isolated, queueFrames, fdb, impairment = null, trace = false } = port
-  return { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries, impairment, trace }
+  const { maxFrameSize, isolated, queueFrames, fdb, impairment = null, mirrors = null, trace = false } = port
+  return { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries, impairment, mirrors, trace }
 }

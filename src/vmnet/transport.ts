@@ -7,6 +7,7 @@ import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
 import { rateLimited } from '../log.js'
 import { type Waker, wake } from '../os/waker.js'
+import { egressPolicy } from '../transports/policy.js'
 import type { Facts, Transport, TransportContext } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
 import { VMNET, type VmnetEndpointOptions, type VmnetUpcall } from './endpoint-options.js'
@@ -62,11 +63,11 @@ export class VmnetTransport implements Transport<VmnetConfig> {
   }
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
-    const { maxFrameSize, isolated, queueFrames, fdb } = this.config.port
+    const { port } = this.config
     const { libraryPath, reference, maxPacketSize, readMaxPackets, writeMaxPackets, startAddress } = this.#interface
     const options: VmnetEndpointOptions = {
-      policy: { maxFrameSize, isolated, queueFrames, maxEntries: fdb.maxEntries },
-      staticAddresses: fdb.static.map(mac => parseMac(mac) as number),
+      policy: egressPolicy(port),
+      staticAddresses: port.fdb.static.map(mac => parseMac(mac) as number),
       library: libraryPath,
       reference,
       peer: this.config.vmnet.bridgeInterface ?? startAddress ?? this.where,

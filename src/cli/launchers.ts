@@ -14,6 +14,7 @@ import type {
   UdpConfig,
   UnixgramConnectConfig,
   UnixgramListenConfig,
+  VxlanConfig,
 } from '../config/config.js'
 import { parseHostPort } from '../config/inet-address.js'
 import { maxSocketPathBytes } from '../config/socket-paths.js'
@@ -34,6 +35,8 @@ function transportLines(transport: TransportConfig, mac: string, platform: NodeJ
       return streamLines(transport, mac)
     case 'fd':
       return [`${transport.name}: descriptor ${transport.fd}, whatever the other end of it is`]
+    case 'vxlan':
+      return vxlanLines(transport)
   }
 }
 
@@ -78,6 +81,14 @@ function udpLines(transport: UdpConfig, mac: string): string[] {
   return [
     `${name}: udp at ${listen}${peers.length === 0 ? '' : `, for ${peers.join(', ')}`}${others}`,
     `  QEMU     ${qemuDgram(`${local},${qemuInet('remote', listen)}`, mac)}`,
+  ]
+}
+
+function vxlanLines({ name, vni, listen, remotes }: VxlanConfig): string[] {
+  const { host, port } = parseHostPort(listen) ?? { host: listen, port: 4789 }
+  return [
+    `${name}: vxlan ${vni} at ${listen}, to ${remotes.length === 0 ? 'whoever sends' : remotes.join(', ')}`,
+    `  Linux    ip link add vxlan${vni} type vxlan id ${vni} dstport ${port} remote ${host} local ${parseHostPort(remotes[0] ?? '')?.host ?? 'ADDRESS'}`,
   ]
 }
 

@@ -10,6 +10,7 @@ export type { FdConfig } from './transports/fd.js'
 export type { StreamConfig, StreamConnectConfig, StreamListenConfig } from './transports/stream.js'
 export type * from './transports/udp.js'
 export type * from './transports/unixgram.js'
+export type * from './transports/vxlan.js'
 export type { TransportConfig } from './transports.js'
 
 import type { HttpConfig } from './http.js'

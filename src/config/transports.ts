@@ -5,12 +5,13 @@ import { type FdConfig, fd } from './transports/fd.js'
 import { type StreamConfig, stream } from './transports/stream.js'
 import { type UdpConfig, udp } from './transports/udp.js'
 import { type UnixgramConfig, unixgram } from './transports/unixgram.js'
+import { type VxlanConfig, vxlan } from './transports/vxlan.js'
 
-export const transportForms = [...unixgram.forms, ...stream.forms, ...udp.forms, ...fd.forms] as const
+export const transportForms = [...unixgram.forms, ...stream.forms, ...udp.forms, ...fd.forms, ...vxlan.forms] as const
 
-const types = { unixgram, stream, udp, fd }
+const types = { unixgram, stream, udp, fd, vxlan }
 
-export type TransportConfig = UnixgramConfig | StreamConfig | UdpConfig | FdConfig
+export type TransportConfig = UnixgramConfig | StreamConfig | UdpConfig | FdConfig | VxlanConfig
 
 export type TransportInput = z.output<(typeof transportForms)[number]>
 

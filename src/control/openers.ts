@@ -7,6 +7,7 @@ import { openStreamTransport } from '../transports/stream/open.js'
 import type { OpenTransport, Transport, TransportContext } from '../transports/transport.js'
 import { openUdp } from '../transports/udp/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
+import { openVxlan } from '../transports/vxlan/transport.js'
 import { openVmnet } from '../vmnet/transport.js'
 import { openAuto } from './auto.js'
 
@@ -20,6 +21,7 @@ const openers: Openers = {
   udp: openUdp,
   stream: openStreamTransport,
   fd: openFd,
+  vxlan: openVxlan,
   auto: openAuto,
   slirp: openSlirp,
   tap: openTap,

@@ -14,6 +14,8 @@ import { UdpPeersEndpoint } from '../transports/udp/peers-endpoint.js'
 import { ManyPeersEndpoint } from '../transports/unixgram/many-peers.js'
 import { OnePeerEndpoint } from '../transports/unixgram/one-peer.js'
 import { UNIXGRAM, type UnixgramOptions } from '../transports/unixgram/options.js'
+import { VxlanEndpoint } from '../transports/vxlan/endpoint.js'
+import { VXLAN } from '../transports/vxlan/options.js'
 import { VmnetEndpoint } from '../vmnet/endpoint.js'
 import { VMNET } from '../vmnet/endpoint-options.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
@@ -28,6 +30,7 @@ const kinds: Readonly<Record<string, CreateEndpoint>> = {
     (spec.options as UnixgramOptions).mode === 'many'
       ? new ManyPeersEndpoint(spec, host)
       : new OnePeerEndpoint(spec, host),
+  [VXLAN]: (spec, host) => new VxlanEndpoint(spec, host),
   [TAP]: (spec, host) => new TapEndpoint(spec, host),
   [UDP]: (spec, host) =>
     (spec.options as UdpOptions).mode === 'group' ? new UdpGroupEndpoint(spec, host) : new UdpPeersEndpoint(spec, host),

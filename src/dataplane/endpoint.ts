@@ -43,7 +43,8 @@ export interface Endpoint {
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number
   /**
    * After `transmit` took fewer than all: the first of the rest was sent in part, so it must come first in the next call and
-   * must not be dropped. Datagram endpoints have no such thing.
+   * must not be dropped. Of datagrams,
+   * one that goes to several remotes of a tunnel can be.
    */
   unfinished?(port: number): boolean
   /** A descriptor that `host.awaitConnected` was asked about is connected, or failed to. */

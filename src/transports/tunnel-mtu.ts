@@ -13,6 +13,7 @@
 import type { Layout } from '../os/layout.js'
 import type { InetAddress } from '../os/sockaddr-in.js'
 import { pathMtu } from '../os/udp-socket.js'
+import type { TunnelContext } from './open-udp.js'
 
 const ETHERNET = 14
 const UDP = 8
@@ -42,4 +43,15 @@ export function tunnelMtu(
   if (paths.length === 0) return { overhead, path: null, guest: null }
   const path = Math.min(...paths)
   return { overhead, path, guest: Math.min(path - overhead, maxFrameSize - ETHERNET - TAG) }
+}
+
+/** Said once, when the way is too narrow for what guests take for granted. */
+export function reportTunnelMtu({ report }: TunnelContext, { path, guest, overhead }: TunnelMtu): void {
+  if (path === null || guest === null || guest >= 1500) return
+  report({
+    level: 'info',
+    event: 'tunnel-mtu',
+    message: `guests behind this tunnel need an MTU of at most ${guest}`,
+    details: { guestMtu: guest, pathMtu: path, overheadBytes: overhead },
+  })
 }

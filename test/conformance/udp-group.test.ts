@@ -1,4 +1,4 @@
 import { transportConformance } from './transport-suite.js'
-import { udpHarness } from './udp-rig.js'
+import { tunnelHarness } from './tunnel-rig.js'
 
-transportConformance('udp, a multicast group each', udpHarness('group'))
+transportConformance('udp, a multicast group each', tunnelHarness('group'))

@@ -2,7 +2,7 @@
 process.env.TAPSWITCH_OS = 'portable'
 
 import { transportConformance } from './transport-suite.js'
-import { udpHarness } from './udp-rig.js'
+import { tunnelHarness } from './tunnel-rig.js'
 
-transportConformance('udp, peers learned, portable calls', udpHarness('learned'))
-transportConformance('udp, a multicast group each, portable calls', udpHarness('group'))
+transportConformance('udp, peers learned, portable calls', tunnelHarness('learned'))
+transportConformance('udp, a multicast group each, portable calls', tunnelHarness('group'))

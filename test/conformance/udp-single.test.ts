@@ -1,5 +1,5 @@
 import { transportConformance } from './transport-suite.js'
-import { udpHarness } from './udp-rig.js'
+import { tunnelHarness } from './tunnel-rig.js'
 
-transportConformance('udp, one configured peer on each socket', udpHarness('single'))
-transportConformance('udp, IPv6', udpHarness('configured', '::1'))
+transportConformance('udp, one configured peer on each socket', tunnelHarness('single'))
+transportConformance('udp, IPv6', tunnelHarness('configured', '::1'))

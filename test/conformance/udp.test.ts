@@ -1,5 +1,5 @@
 import { transportConformance } from './transport-suite.js'
-import { udpHarness } from './udp-rig.js'
+import { tunnelHarness } from './tunnel-rig.js'
 
-transportConformance('udp, peers learned', udpHarness('learned'))
-transportConformance('udp, peers configured', udpHarness('configured'))
+transportConformance('udp, peers learned', tunnelHarness('learned'))
+transportConformance('udp, peers configured', tunnelHarness('configured'))

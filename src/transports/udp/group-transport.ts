@@ -13,9 +13,8 @@ import { formatInetAddress, literalAddress, scopeOf } from '../inet-text.js'
 import { openBoundUdp, SOCKET_BUFFER_BYTES, type TunnelContext } from '../open-udp.js'
 import { portOptions } from '../port-options.js'
 import type { Facts, Transport } from '../transport.js'
-import { tunnelMtu } from '../tunnel-mtu.js'
+import { reportTunnelMtu, type TunnelMtu, tunnelMtu } from '../tunnel-mtu.js'
 import { UDP, type UdpGroupOptions } from './options.js'
-import { reportTunnelMtu } from './peers-transport.js'
 
 interface Sockets {
   readonly fd: number
@@ -92,7 +91,7 @@ class UdpGroupTransport implements Transport<UdpGroupConfig> {
     reportTunnelMtu(this.#context, this.#mtu())
   }
 
-  #mtu() {
+  #mtu(): TunnelMtu {
     const { own, group } = this.#sockets
     const { layout } = this.#context.os
     // A group has no path of its own; what our address can send is what its interface takes.

@@ -11,7 +11,7 @@ import { openBoundUdp, SOCKET_BUFFER_BYTES, type TunnelContext } from '../open-u
 import { PeerNames } from '../peer-names.js'
 import { portOptions } from '../port-options.js'
 import type { Facts, Transport } from '../transport.js'
-import { type TunnelMtu, tunnelMtu } from '../tunnel-mtu.js'
+import { reportTunnelMtu, type TunnelMtu, tunnelMtu } from '../tunnel-mtu.js'
 import { type PeerSettings, UDP, type UdpPeersOptions } from './options.js'
 
 /** Throws OperatorError. */
@@ -141,15 +141,4 @@ class UdpPeersTransport implements Transport<UdpPeersConfig> {
         : null,
     }
   }
-}
-
-/** Said once, when the way is too narrow for what guests take for granted. */
-export function reportTunnelMtu({ report }: TunnelContext, { path, guest, overhead }: TunnelMtu): void {
-  if (path === null || guest === null || guest >= 1500) return
-  report({
-    level: 'info',
-    event: 'tunnel-mtu',
-    message: `guests behind this tunnel need an MTU of at most ${guest}`,
-    details: { guestMtu: guest, pathMtu: path, overheadBytes: overhead },
-  })
 }

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { UdpPeersConfig } from '#src/config/config.js'
 import { OperatorError } from '#src/errors.js'
-import { UdpRig } from '../../conformance/udp-rig.js'
+import { TunnelRig } from '../../conformance/tunnel-rig.js'
 import { ALICE, BOB, BROADCAST, CAROL, frame } from '../../support/frames.js'
 import { freeUdpPort, UdpPeer } from '../../support/udp-peer.js'
 import { until } from '../../support/until.js'
 
 const options = { maxFrameSize: 65_550, queueFrames: 512 }
 
-async function withRig(test: (rig: UdpRig, bind: (host?: string) => UdpPeer) => Promise<void>): Promise<void> {
-  const rig = new UdpRig('single', '127.0.0.1', options)
+async function withRig(test: (rig: TunnelRig, bind: (host?: string) => UdpPeer) => Promise<void>): Promise<void> {
+  const rig = new TunnelRig('single', '127.0.0.1', options)
   const peers: UdpPeer[] = []
   const bind = (host = '127.0.0.1') => {
     const peer = UdpPeer.bind(`${host}:0`, { maxFrameSize: 65_600 })
@@ -27,8 +27,8 @@ async function withRig(test: (rig: UdpRig, bind: (host?: string) => UdpPeer) => 
   }
 }
 
-const portsOf = (rig: UdpRig) => [...rig.dataPlane.ports.values()]
-const labels = (rig: UdpRig) =>
+const portsOf = (rig: TunnelRig) => [...rig.dataPlane.ports.values()]
+const labels = (rig: TunnelRig) =>
   portsOf(rig)
     .filter(({ up }) => up)
     .map(({ name, peer }) => [name, peer])

@@ -193,3 +193,25 @@ export class Standin {
     await eventually(left, each => each.length === 0, 'the stand-in holds nothing', timeoutMs)
   }
 }
+
+/** The environment of a process whose vmnet is the stand-in, which starts with these commands. */
+export function standinEnvironment(commands = '', variant: StandinVariant = 'vmnet.so'): Record<string, string> {
+  return { [libraryVariable]: standinLibrary(variant), [commandsVariable]: commands }
+}
+
+export interface StandinReport {
+  /** Interfaces that were started, and those the process stopped. */
+  started: number
+  stopped: number
+  /** Objects that were never released, of all kinds. */
+  live: number
+}
+
+/** What a process left that had the command `report PATH` and has ended in good order. */
+export function standinReport(path: string): StandinReport {
+  const { started, stopped, ...kinds } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, { live: number }> & {
+    started: number
+    stopped: number
+  }
+  return { started, stopped, live: Object.values(kinds).reduce((sum, kind) => sum + kind.live, 0) }
+}

@@ -119,6 +119,7 @@ static void call_start_handler(void *context)
 	struct completion *completion = context;
 	block_check(completion->block, "the start handler");
 	((vmnet_start_handler_t)completion->block)(completion->status, completion->parameters);
+	usleep((useconds_t)setting(SETTING_LINGER));
 	if (completion->parameters != NULL)
 		xpc_release(completion->parameters);
 	block_drop(completion->block);
@@ -130,6 +131,7 @@ static void call_completion(void *context)
 	struct completion *completion = context;
 	block_check(completion->block, "a completion handler");
 	((vmnet_completion_t)completion->block)(completion->status);
+	usleep((useconds_t)setting(SETTING_LINGER));
 	block_drop(completion->block);
 	free(completion);
 }
@@ -334,6 +336,7 @@ static void *interface_main(void *argument)
 	interface->start_handler = NULL;
 	if (running) {
 		atomic_store(&interface->state, STATE_RUNNING);
+		atomic_fetch_add(&interfaces_started, 1);
 		post_completion(interface->queue, handler, status, parameters_of(interface), call_start_handler);
 		wait_for_stop(interface);
 		usleep((useconds_t)setting(SETTING_STOP_DELAY));
@@ -429,6 +432,7 @@ vmnet_return_t vmnet_stop_interface(interface_ref interface, dispatch_queue_t qu
 		interface->stop_queue = queue_retain(queue);
 		interface->stop_handler = block_keep(handler, call);
 		atomic_store(&interface->state, STATE_STOPPING);
+		atomic_fetch_add(&interfaces_stopped, 1);
 		if (write(interface->wake, &one, sizeof one) != sizeof one)
 			misuse("eventfd: %s", strerror(errno));
 	}

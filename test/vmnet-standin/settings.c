@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const struct {
 	[SETTING_START_DELAY] = {"start-delay", 5000},
 	[SETTING_STOP_DELAY] = {"stop-delay", 5000},
 	[SETTING_EVENT_DELAY] = {"event-delay", 0},
+	[SETTING_LINGER] = {"linger", 0},
 	[SETTING_MAX_PACKETS] = {"max-packets", 256},
 	[SETTING_MAX_BYTES] = {"max-bytes", 262144},
 	[SETTING_REPORT_LIMITS] = {"report-limits", 1},
@@ -157,6 +159,8 @@ static __attribute__((constructor)) void from_environment(void)
 		misuse("TAPSWITCH_VMNET_STANDIN has a command that is not known");
 }
 
+atomic_llong interfaces_started, interfaces_stopped;
+
 /* "report FILE": what is left when the process ends in good order, as one line of JSON. */
 static __attribute__((destructor)) void write_report(void)
 {
@@ -170,6 +174,7 @@ static __attribute__((destructor)) void write_report(void)
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		fprintf(out, "%s\"%s\": {\"live\": %lld, \"created\": %lld}", i == 0 ? "{" : ", ", kinds[i],
 			(long long)standin_live(kinds[i]), (long long)standin_created(kinds[i]));
-	fputs("}\n", out);
+	fprintf(out, ", \"started\": %lld, \"stopped\": %lld}\n", (long long)atomic_load(&interfaces_started),
+		(long long)atomic_load(&interfaces_stopped));
 	fclose(out);
 }

@@ -14,6 +14,7 @@ enum setting {
 	SETTING_START_DELAY,  /* microseconds before the start handler is called */
 	SETTING_STOP_DELAY,   /* microseconds before the stop handler is called */
 	SETTING_EVENT_DELAY,  /* microseconds that an event callback waits while frames go on arriving */
+	SETTING_LINGER,	      /* microseconds that a queue's thread goes on after a handler has returned */
 	SETTING_MAX_PACKETS,  /* a call takes and gives at most so many */
 	SETTING_MAX_BYTES,    /* and so many bytes */
 	SETTING_REPORT_LIMITS, /* 1: the start handler's dictionary has the batch limits (macOS 15), 0: it has not */
@@ -46,6 +47,9 @@ struct place {
 int setting(enum setting which);
 
 struct place setting_place(void);
+
+/* Interfaces whose start handler was told SUCCESS, and those vmnet_stop_interface was called for. */
+extern _Atomic long long interfaces_started, interfaces_stopped;
 
 /* Calls with the name of each interface that may be bridged. */
 void setting_each_bridgeable(void (*function)(const char *name, void *context), void *context);

@@ -85,6 +85,7 @@ const systemFunctions = {
   xpcArrayValue: 'uintptr_t xpc_array_get_value(uintptr_t array, size_t index)',
   xpcRelease: 'void xpc_release(uintptr_t object)',
   queueCreate: 'uintptr_t dispatch_queue_create(const char *label, uintptr_t attributes)',
+  queueSync: 'void dispatch_sync_f(uintptr_t queue, uintptr_t context, uintptr_t function)',
   queueRelease: 'void dispatch_release(uintptr_t object)',
 } as const
 
@@ -153,7 +154,7 @@ function load(path: string): VmnetLibrary {
     }
   } catch (error) {
     const reason = (error as Error).message.split('\n')[0]
-    throw new OperatorError(`vmnet cannot be loaded: ${reason}`, { cause: error })
+    throw new OperatorError(`vmnet cannot be loaded from ${path}: ${reason}`, { cause: error })
   }
 }
 

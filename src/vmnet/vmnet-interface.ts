@@ -16,6 +16,7 @@
  * is stopped without waiting; when it is killed, macOS does it.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Forward } from '../config/forwards.js'
 import { ConfigError, OperatorError } from '../errors.js'
 import { HEADER_SIZE } from '../wire/ethernet.js'
@@ -242,6 +243,7 @@ export class VmnetInterface implements VmnetParameters {
     clearInterval(this.#alive)
     if (status !== Status.SUCCESS) settle(status)
     const answered = await answer
+    if (status === Status.SUCCESS) await drained(this.#library, this.#queue)
     // Handlers of a serial queue come in order: no event follows this one.
     for (const each of [block, this.#callback, ...this.#retired]) each?.release()
     this.#callback = null
@@ -314,6 +316,7 @@ async function begin(
     // A handler that may still come keeps its block and its queue.
     abandoned = error instanceof VmnetError && error.status === 0
     if (!abandoned) {
+      if (called) await drained(library, queue)
       if (called) block.release()
       system.queueRelease(queue)
     }
@@ -324,6 +327,17 @@ async function begin(
 }
 
 const REFUSAL_MS = 500
+
+/**
+ * Resolves when the queue's thread has come back from the handlers it called. It runs koffi's code after JavaScript has returned, and a
+ * process that ended meanwhile would take that from under it: seen as SIGSEGV on a busy machine. Only after the last handler was
+ * called: while one may still come, its thread would wait for JavaScript, and JavaScript for the thread.
+ */
+async function drained({ system, harmless }: VmnetLibrary, queue: number): Promise<void> {
+  // The answer came from inside the handler; in the next turn of the event loop the handler has returned.
+  await nextTurn()
+  system.queueSync(queue, 0, harmless)
+}
 
 /** Somebody gave up waiting, and then it started after all. */
 function stopLate(library: VmnetLibrary, reference: number, queue: number): void {

@@ -194,6 +194,17 @@ describe('an interface that starts', needs, () => {
     assert.ok(performance.now() - began >= 99)
   })
 
+  it('has stopped when no thread of vmnet runs our code any more', async () => {
+    const held = () => [standin.live('interface'), standin.live('xpc'), standin.live('block')]
+    const started = await VmnetInterface.start()
+    standin.control('linger 30000')
+    await started.stop()
+    assert.deepEqual(held(), [0, 0, 0])
+    standin.control('start-status 1001 1')
+    await assert.rejects(VmnetInterface.start(shared().with({ api: 'classic' })))
+    assert.deepEqual(held(), [0, 0, 0])
+  })
+
   it('stops while events keep coming', async () => {
     standin.control('backend loop; event-delay 100')
     const started = await VmnetInterface.start()

@@ -232,6 +232,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     closeAll(this.#privateDescriptors)
     this.#privateDescriptors = []
     this.#worker = null
+    this.#port = null
     for (const { resolve, timer } of this.#replies.values()) {
       clearTimeout(timer)
       resolve()
@@ -318,8 +319,9 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   #command(command: Command): Promise<void> {
+    // A thread that is starting was made from the state before; it takes what came since once it runs.
     const port = this.#port
-    if (this.#worker === null || port === null) return this.#running
+    if (port === null) return this.#running
     const id = this.#nextRequest++
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

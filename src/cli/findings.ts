@@ -26,6 +26,7 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
     await nativeLibrary(machine),
     runtimeDirectory(machine, wanted.runtimeDir),
     openFiles(machine, wanted.maxPorts),
+    await slirp(machine),
   ]
   if (machine.platform === 'linux')
     findings.push(datagramQueue(machine), sendBuffer(machine), ...tapFindings(machine), kvm(machine))
@@ -104,6 +105,17 @@ function openFiles(machine: Machine, maxPorts: number): Finding {
   if (limit === 'unlimited' || Number(limit) >= wanted) return { name, status: 'ok', text }
   const mend = `ulimit -n ${wanted}, or LimitNOFILE=${wanted} in a systemd unit`
   return { name, status: 'warn', text: `${text}, ${maxPorts} ports may need ${wanted}`, mend }
+}
+
+async function slirp(machine: Machine): Promise<Finding> {
+  const name = 'slirp'
+  try {
+    const { version, file } = await machine.loadSlirp()
+    return { name, status: 'ok', text: `libslirp ${version} (${file})` }
+  } catch (error) {
+    const [text] = (error as Error).message.split('\n')
+    return { name, status: 'warn', text: `${text}: type: slirp is not possible, type: auto has one choice less` }
+  }
 }
 
 const wantedQueue = 512

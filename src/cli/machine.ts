@@ -15,6 +15,8 @@ export interface Machine {
   output(program: string, args: readonly string[]): string | undefined
   /** Loads the binding to the C library. */
   loadNativeLibrary(): Promise<unknown>
+  /** Loads libslirp; rejects with OperatorError where there is none. */
+  loadSlirp(): Promise<{ readonly version: string; readonly file: string }>
 }
 
 export const realMachine: Machine = {
@@ -29,6 +31,7 @@ export const realMachine: Machine = {
       execFileSync(program, args, { encoding: 'utf8', timeout: 5000, stdio: ['ignore', 'pipe', 'ignore'] }),
     ),
   loadNativeLibrary: () => import('../os/libc.js'),
+  loadSlirp: async () => (await import('../slirp/library.js')).loadSlirp(),
 }
 
 function attempt<Result>(act: () => Result): Result | undefined {

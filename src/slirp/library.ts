@@ -21,7 +21,7 @@ const fileNames: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 }
 
 export const slirpPackages =
-  'Debian, Ubuntu: apt install libslirp0; Fedora: dnf install libslirp; macOS: brew install libslirp'
+  'Debian and Ubuntu: apt install libslirp0, Fedora: dnf install libslirp, macOS: brew install libslirp'
 
 /** What of `SlirpConfig` each release knows: libslirp's CHANGELOG.md, and src/libslirp.h at each tag. */
 const configVersions: readonly { since: readonly [number, number]; version: number }[] = [
@@ -136,7 +136,7 @@ function open(files: readonly string[]): Opened {
       // The next name may be there.
     }
   }
-  throw new OperatorError(`libslirp is not installed (looked for ${files.join(', ')}). ${slirpPackages}`)
+  throw new OperatorError(`libslirp is not installed, looked for ${files.join(', ')} (${slirpPackages})`)
 }
 
 function bind({ file, handle }: Opened): SlirpLibrary {
@@ -151,7 +151,7 @@ function bind({ file, handle }: Opened): SlirpLibrary {
   const version = (handle.func('const char *slirp_version_string()') as unknown as () => string)()
   const configVersion = configVersionOf(version)
   if (configVersion === undefined) {
-    throw new OperatorError(`libslirp ${version} (${file}) is too old: 4.1 or newer is needed. ${slirpPackages}`)
+    throw new OperatorError(`libslirp ${version} (${file}) is too old, 4.1 or newer is needed (${slirpPackages})`)
   }
   const create = handle.func('slirp_new', 'uintptr_t', [koffi.pointer(slirpConfig), 'uintptr_t', 'uintptr_t'])
   return {

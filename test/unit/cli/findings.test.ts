@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { findingText } from '#src/cli/doctor.js'
 import { type Finding, inspect } from '#src/cli/findings.js'
 import type { Machine } from '#src/cli/machine.js'
+import { OperatorError } from '#src/errors.js'
 
 const directory = (uid: number, mode: number) => ({ isDirectory: () => true, uid, mode: 0o040_000 | mode })
 
@@ -26,6 +27,7 @@ const good: Machine = {
   isAccessible: () => true,
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
+  loadSlirp: async () => ({ version: '4.7.0', file: 'libslirp.so.0' }),
 }
 
 async function findings(machine: Partial<Machine>, runtimeDir = '/run/t'): Promise<Map<string, Finding>> {
@@ -50,6 +52,7 @@ describe('doctor', () => {
         'native library',
         'runtime directory',
         'open files',
+        'slirp',
         'datagram queue',
         'send buffer',
         'tap',
@@ -76,6 +79,14 @@ describe('doctor', () => {
         'apt install nftables (Debian), dnf install nftables (Fedora)',
       ],
     )
+  })
+
+  it('says which libslirp there is, or which package has it', async () => {
+    assert.equal((await findings({})).get('slirp')?.text, 'libslirp 4.7.0 (libslirp.so.0)')
+    const loadSlirp = () => Promise.reject(new OperatorError('libslirp is not installed (apt install libslirp0)'))
+    const missing = (await findings({ loadSlirp })).get('slirp')
+    assert.equal(missing?.status, 'warn')
+    assert.match(missing?.text ?? '', /apt install libslirp0.*type: auto has one choice less/)
   })
 
   it('says what a short datagram queue costs and how to mend it', async () => {

@@ -1,0 +1,143 @@
+/**
+ * slirp in a running switch, when a thread at either end of its link dies. The control plane runs in the test's own process, where the threads
+ * can be reached; the guest is test code on a unixgram socket.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { connect, createServer, type Server } from 'node:net'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { Worker } from 'node:worker_threads'
+import { ControlPlane } from '#src/control/control-plane.js'
+import { eventually } from '../support/eventually.js'
+import { Lab } from '../support/lab.js'
+import { bytes4, packetOf, protocol, segmentOf } from '../support/packets.js'
+import { recordingLogger } from '../support/recording-logger.js'
+import { freePort, listening, SlirpGuest, slirpNeeds } from '../support/slirp-guest.js'
+import { linux, load } from '../unit/config/load-text.js'
+
+describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
+  let lab: Lab
+  let control: ControlPlane
+  let log: ReturnType<typeof recordingLogger>
+  let threads: Worker[]
+  let guest: SlirpGuest
+  let server: Server
+  let serverPort: number
+  let forwardedPort: number
+  let descriptorsBefore: number
+  let isPumping: boolean
+  let pumped: Promise<void>
+  const note = (thread: Worker) => threads.push(thread)
+  const dataPlane = () => threads[0] as Worker
+  const slirp = () => threads[1] as Worker
+
+  beforeEach(async () => {
+    lab = await Lab.open()
+    server = createServer(socket => socket.on('data', data => socket.write(data)).on('error', () => {}))
+    serverPort = await listening(server)
+    forwardedPort = await freePort()
+    descriptorsBefore = openDescriptors()
+    threads = []
+    process.on('worker', note)
+    log = recordingLogger()
+    const forwards = [{ host: `127.0.0.1:${forwardedPort}`, guest: '10.0.2.15:22' }]
+    const config = load(
+      JSON.stringify({
+        runtimeDir: lab.folder,
+        interfaces: [{ name: 'nat', type: 'slirp', hostLoopback: true, forwards }],
+        transports: [{ name: 'vm', type: 'unixgram', listen: 'vm.sock', peers: 'one' }],
+        http: false,
+      }),
+      { ...linux, uid: process.getuid?.() ?? 0 },
+    )
+    control = await ControlPlane.start(config, log)
+    const peer = lab.qemu('guest.sock', 'vm.sock')
+    guest = new SlirpGuest('52:54:00:00:00:01', frame => void peer.send(frame).catch(() => {}))
+    isPumping = true
+    pumped = (async () => {
+      while (isPumping) for (const frame of await peer.receiveMany(1, 50).catch(() => [])) guest.deliver(frame)
+    })()
+    await guest.dhcp()
+  })
+
+  afterEach(async () => {
+    isPumping = false
+    await pumped
+    await control.stop()
+    server.close()
+    process.off('worker', note)
+    await lab.close()
+  })
+
+  const events = () => log.lines.map(({ fields }) => (fields as { event?: string }).event)
+  const port = () => control.view.ports().find(({ name }) => name === 'nat')
+  const isUpAgain = (since: string | undefined) =>
+    eventually(port, now => now?.up === true && now.since !== since, 'the port is up again', 15_000)
+
+  it('keeps connections when the data plane is replaced', async () => {
+    const connection = await guest.connect(bytes4('10.0.2.2'), serverPort)
+    connection.send(Buffer.from('before'))
+    assert.equal(await connection.read(6), 'before')
+    const restarted = eventually(
+      () => control.view.info().dataplane,
+      ({ restarts, alive }) => restarts === 1 && alive,
+      'the data plane runs again',
+      15_000,
+    )
+    await dataPlane().terminate()
+    await restarted
+    await eventually(port, now => now?.up === true, 'the port is up', 15_000)
+    connection.send(Buffer.from('after!'))
+    assert.equal(await connection.read(6), 'after!')
+    assert.ok(!events().includes('slirp-died'))
+  })
+
+  it('comes back by itself when its thread dies, with its port and its forwards, and says so', async () => {
+    const before = port()
+    await slirp().terminate()
+    await isUpAgain(before?.since)
+    assert.equal(port()?.id, before?.id)
+    await eventually(events, seen => seen.includes('slirp-restarted'), 'it says so')
+    assert.ok(events().indexOf('slirp-died') < events().indexOf('slirp-restarted'))
+    await guest.dhcp()
+    assert.equal(await guest.exchange('10.0.2.2', serverPort, 'again', 5), 'again')
+    const client = await eventually(
+      async () => {
+        const socket = connect(forwardedPort, '127.0.0.1').on('error', () => {})
+        const [event] = await Promise.race([
+          once(socket, 'connect').then(() => ['connect']),
+          once(socket, 'close').then(() => ['close']),
+        ])
+        return event === 'connect' ? socket : null
+      },
+      socket => socket !== null,
+      'the forward is in force again',
+      15_000,
+    )
+    await guest.next(frame => {
+      const packet = packetOf(frame)
+      return packet?.protocol === protocol.tcp && segmentOf(packet.payload).to === 22 ? true : null
+    }, 'somebody knocks at port 22')
+    client?.destroy()
+  })
+
+  it('leaves nothing behind: no thread, no descriptor, no port of the host', async () => {
+    await slirp().terminate()
+    await isUpAgain(port()?.since)
+    await control.stop()
+    isPumping = false
+    await pumped
+    assert.equal((await once(connect(forwardedPort, '127.0.0.1'), 'error'))[0].code, 'ECONNREFUSED')
+    await eventually(
+      () => openDescriptors(),
+      // The guest's own socket is the lab's to close.
+      count => count <= descriptorsBefore + 1,
+      `${descriptorsBefore} descriptors, and the guest's`,
+    )
+  })
+})
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}

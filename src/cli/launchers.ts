@@ -15,6 +15,7 @@ import type {
   UnixgramConnectConfig,
   UnixgramListenConfig,
   VxlanConfig,
+  WebSocketConfig,
 } from '../config/config.js'
 import { parseHostPort } from '../config/inet-address.js'
 import { maxSocketPathBytes } from '../config/socket-paths.js'
@@ -22,10 +23,10 @@ import { parseStreamAddress } from '../config/stream-address.js'
 
 /** Text for all transports, a heading and indented lines for each. */
 export function launcherLines(config: Config, platform: NodeJS.Platform = process.platform): string[] {
-  return config.transports.flatMap((transport, i) => transportLines(transport, exampleMac(i), platform))
+  return config.transports.flatMap((transport, i) => transportLines(transport, exampleMac(i), platform, config))
 }
 
-function transportLines(transport: TransportConfig, mac: string, platform: NodeJS.Platform): string[] {
+function transportLines(transport: TransportConfig, mac: string, platform: NodeJS.Platform, config: Config): string[] {
   switch (transport.type) {
     case 'unixgram':
       return transport.role === 'connect' ? connectLines(transport, mac) : listenLines(transport, mac, platform)
@@ -37,6 +38,8 @@ function transportLines(transport: TransportConfig, mac: string, platform: NodeJ
       return [`${transport.name}: descriptor ${transport.fd}, whatever the other end of it is`]
     case 'vxlan':
       return vxlanLines(transport)
+    case 'websocket':
+      return webSocketLines(transport, config)
   }
 }
 
@@ -90,6 +93,25 @@ function vxlanLines({ name, vni, listen, remotes }: VxlanConfig): string[] {
     `${name}: vxlan ${vni} at ${listen}, to ${remotes.length === 0 ? 'whoever sends' : remotes.join(', ')}`,
     `  Linux    ip link add vxlan${vni} type vxlan id ${vni} dstport ${port} remote ${host} local ${parseHostPort(remotes[0] ?? '')?.host ?? 'ADDRESS'}`,
   ]
+}
+
+/** The address of the HTTP server is known once it listens; until then, as it is configured. */
+function webSocketLines(transport: WebSocketConfig, { http }: Config): string[] {
+  const { name } = transport
+  if (transport.role === 'connect') return [`${name}: websocket to ${transport.connect}`]
+  const { address, tls, path, token } = transport
+  if (address === null && http === false) return [`${name}: websocket at ${path}, which needs the HTTP server`]
+  const host = address === null ? (http || { listen: '' }).listen : formatTcp(address)
+  const scheme = (address === null ? (http || { tls: null }).tls : tls) === null ? 'ws' : 'wss'
+  const url = `${scheme}://${host}${path}`
+  return [
+    `${name}: websocket at ${url}`,
+    `  v86      net_device: { type: "virtio", relay_url: "${url}" }${token === null ? '' : '   cannot show the token'}`,
+  ]
+}
+
+function formatTcp({ host, port }: { host: string; port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function qemuInet(end: 'local' | 'remote', text: string): string {

@@ -11,6 +11,7 @@ export type { StreamConfig, StreamConnectConfig, StreamListenConfig } from './tr
 export type * from './transports/udp.js'
 export type * from './transports/unixgram.js'
 export type * from './transports/vxlan.js'
+export type * from './transports/websocket.js'
 export type { TransportConfig } from './transports.js'
 
 import type { HttpConfig } from './http.js'

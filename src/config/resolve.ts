@@ -10,6 +10,7 @@ import type { Config, HttpConfig, InterfaceConfig, SwitchConfig, TransportConfig
 import { resolveHttpOptions } from './http.js'
 import { fixedInterfacePorts, resolveInterface } from './interfaces.js'
 import { defaultEntriesPerPort } from './limits.js'
+import { valueText } from './messages.js'
 import type { ConfigInput } from './schema.js'
 import type { Scope, Surroundings } from './scope.js'
 import { SocketPaths } from './socket-paths.js'
@@ -33,6 +34,7 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   checkStaticAddresses(placed, scope)
   checkPortCount(interfaces, transports, scope)
   const http = resolveHttp(input, scope)
+  if (input.http === false) checkServedWithout(transports, problems)
   paths.checkLoops()
 
   if (problems.length > 0) throw new ConfigError(problems)
@@ -121,6 +123,14 @@ function checkPortCount(
 function resolveHttp(input: ConfigInput, scope: Scope): HttpConfig | false {
   if (input.http === false) return false
   return resolveHttpOptions(input.http, scope) ?? false
+}
+
+function checkServedWithout(transports: readonly TransportConfig[], problems: Problem[]): void {
+  for (const [i, transport] of transports.entries()) {
+    if (transport.type !== 'websocket' || transport.role !== 'listen' || transport.address !== null) continue
+    const message = `${valueText(transport.path)} is a path on the HTTP server, which http: false turns off`
+    problems.push({ path: `transports[${i}].listen`, message })
+  }
 }
 
 function withoutTrailingSlash(path: string): string {

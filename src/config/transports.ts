@@ -6,12 +6,20 @@ import { type StreamConfig, stream } from './transports/stream.js'
 import { type UdpConfig, udp } from './transports/udp.js'
 import { type UnixgramConfig, unixgram } from './transports/unixgram.js'
 import { type VxlanConfig, vxlan } from './transports/vxlan.js'
+import { type WebSocketConfig, websocket } from './transports/websocket.js'
 
-export const transportForms = [...unixgram.forms, ...stream.forms, ...udp.forms, ...fd.forms, ...vxlan.forms] as const
+export const transportForms = [
+  ...unixgram.forms,
+  ...stream.forms,
+  ...udp.forms,
+  ...fd.forms,
+  ...vxlan.forms,
+  ...websocket.forms,
+] as const
 
-const types = { unixgram, stream, udp, fd, vxlan }
+const types = { unixgram, stream, udp, fd, vxlan, websocket }
 
-export type TransportConfig = UnixgramConfig | StreamConfig | UdpConfig | FdConfig | VxlanConfig
+export type TransportConfig = UnixgramConfig | StreamConfig | UdpConfig | FdConfig | VxlanConfig | WebSocketConfig
 
 export type TransportInput = z.output<(typeof transportForms)[number]>
 

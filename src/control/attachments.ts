@@ -30,6 +30,7 @@ export interface AttachmentsParts {
   readonly runtimeDir: string
   readonly dataPlane: DataPlane
   readonly upgrades: UpgradeRoutes
+  readonly switchName: () => string
 }
 
 export class Attachments {
@@ -131,12 +132,13 @@ export class Attachments {
   }
 
   #contextOf(name: string): TransportContext {
-    const { os, log, runtimeDir, dataPlane, upgrades } = this.#parts
+    const { os, log, runtimeDir, dataPlane, upgrades, switchName } = this.#parts
     return {
       os,
       log,
       runtimeDir,
       upgrades,
+      switchName,
       send: message => {
         dataPlane
           .command({ type: 'endpoint', name, message })

@@ -80,6 +80,7 @@ export class ControlPlane {
       runtimeDir: config.runtimeDir,
       dataPlane: this.#dataPlane,
       upgrades,
+      switchName: () => this.#config.switch.name,
     })
     this.captures = new Captures(os, this.#dataPlane)
     this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)

@@ -8,6 +8,7 @@ import type { OpenTransport, Transport, TransportContext } from '../transports/t
 import { openUdp } from '../transports/udp/transport.js'
 import { openUnixgram } from '../transports/unixgram/transport.js'
 import { openVxlan } from '../transports/vxlan/transport.js'
+import { openWebSocket } from '../transports/websocket/transport.js'
 import { openVmnet } from '../vmnet/transport.js'
 import { openAuto } from './auto.js'
 
@@ -22,6 +23,7 @@ const openers: Openers = {
   stream: openStreamTransport,
   fd: openFd,
   vxlan: openVxlan,
+  websocket: openWebSocket,
   auto: openAuto,
   slirp: openSlirp,
   tap: openTap,

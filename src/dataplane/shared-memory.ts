@@ -79,6 +79,8 @@ export const endpointDropReasons = [
   'tunnel-header',
   'unknown-vni',
   'copy',
+  'not-a-frame',
+  'unauthorized',
 ] as const
 export type EndpointDropReason = (typeof endpointDropReasons)[number]
 /** How many ports an endpoint has made; behind its drop counters. */

@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Role } from '../config/config.js'
-import { FailureLimit } from './failure-limit.js'
+import { FailureLimit } from '../failure-limit.js'
 import { HttpProblem } from './problem.js'
 import { anonymous, type Identity, type TokenStore } from './token-store.js'
 

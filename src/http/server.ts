@@ -12,6 +12,7 @@ import type { HttpConfig } from '../config/config.js'
 import type { Captures } from '../control/captures.js'
 import type { SwitchView } from '../control/view.js'
 import { type Logger, type LogMethod, rateLimited } from '../log.js'
+import { readTlsFiles } from '../tls-files.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { type Access, AccessControl } from './access.js'
 import { writeAudit } from './audit.js'
@@ -20,7 +21,6 @@ import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
 import { type App, apiRoutes, probeRoutes } from './routes.js'
-import { readTlsFiles } from './tls.js'
 import { anonymous, type Identity, TokenStore } from './token-store.js'
 import { serveUpgrades } from './upgrade.js'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from './zod-compiler.js'
@@ -117,7 +117,7 @@ function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Lo
   tokens.reload()
   if (tls === null) return
   try {
-    ;(server as ReturnType<typeof createTlsServer>).setSecureContext(readTlsFiles(tls))
+    ;(server as ReturnType<typeof createTlsServer>).setSecureContext(readTlsFiles(tls, 'http.tls'))
   } catch (error) {
     log.error({ err: (error as Error).message }, 'certificate not read again, the one from before stays')
   }
@@ -194,7 +194,10 @@ function makeServer(handler: RequestListener, { tls }: HttpConfig): Server {
   const server =
     tls === null
       ? createServer(options, handler)
-      : createTlsServer({ ...options, ...readTlsFiles(tls), handshakeTimeout: limits.tlsHandshakeMs }, handler)
+      : createTlsServer(
+          { ...options, ...readTlsFiles(tls, 'http.tls'), handshakeTimeout: limits.tlsHandshakeMs },
+          handler,
+        )
   server.maxRequestsPerSocket = limits.requestsPerSocket
   server.setTimeout(limits.idleMs)
   return server

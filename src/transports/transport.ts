@@ -49,6 +49,8 @@ export interface TransportContext {
   readonly runtimeDir: string
   /** Paths of the HTTP server at which a client may go over to another protocol; the server may start later, or never. */
   readonly upgrades: UpgradeRoutes
+  /** Name of the switch; may change while it runs. */
+  readonly switchName: () => string
   /** To the data plane's half; only after the transport was opened. */
   readonly send: SendToEndpoint
   /** Something that an operator wants to know of, in the log and in the stream of events. Not for what guests can cause at will. */

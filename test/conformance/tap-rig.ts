@@ -115,6 +115,7 @@ class TapRig implements Rig {
       log: this.#log,
       runtimeDir: this.#folder,
       upgrades: new UpgradeRoutes(),
+      switchName: () => 'test',
       send: message => void this.#dataPlane.command({ type: 'endpoint', name, message }),
       report: ({ level, message }) => this.#log[level](message),
     })

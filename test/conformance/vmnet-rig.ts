@@ -131,6 +131,7 @@ export class VmnetRig implements Rig {
       log: this.#log,
       runtimeDir: tmpdir(),
       upgrades: new UpgradeRoutes(),
+      switchName: () => 'test',
       send: () => assert.fail('a vmnet endpoint is told nothing'),
       report: event => this.events.push(event),
     })

@@ -11,7 +11,7 @@ export class JoinedRig {
   readonly dataPlane: DataPlane
   readonly joined: JoinedPorts
 
-  constructor({ maxFrameSize = 1518, queueFrames = 512 } = {}) {
+  constructor({ maxFrameSize = 1518, queueFrames = 512, lasting = [] as string[] } = {}) {
     const os = createOs()
     const settings = {
       maxFrameSize,
@@ -21,7 +21,7 @@ export class JoinedRig {
     this.dataPlane = new DataPlane(os, settings, { maxPorts: 32, maxEndpoints: 4 }, this.log)
     const policy = { maxFrameSize, maxEntries: 0, isolated: false, queueFrames }
     this.joined = new JoinedPorts(
-      { name: 'web', kind: 'websocket', policy },
+      { name: 'web', kind: 'websocket', policy, lasting },
       {
         os,
         log: this.log,
@@ -43,9 +43,9 @@ export class JoinedRig {
   }
 
   /** A port whose frames are kept, oldest first. Resolves when it is up. */
-  async open(peer: string): Promise<{ port: JoinedPort; received: Uint8Array[] }> {
+  async open(peer: string, name?: string): Promise<{ port: JoinedPort; received: Uint8Array[] }> {
     const received: Uint8Array[] = []
-    const port = this.joined.open(peer, { onFrame: frame => received.push(frame) })
+    const port = this.joined.open(peer, { onFrame: frame => received.push(frame) }, name)
     await until(() => this.record(port.name)?.up === true, `${port.name} is up`)
     return { port, received }
   }

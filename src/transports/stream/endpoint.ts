@@ -15,6 +15,7 @@ import { getSystemErrorName } from 'node:util'
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import { type FrameList, LIST } from '../../dataplane/frame-list.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
+import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { GatherVector } from '../../os/gather-vector.js'
 import * as streams from '../../os/stream-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
@@ -66,6 +67,7 @@ export class StreamEndpoint implements Endpoint {
     const options = this.#options
     const over = this.#restorePorts()
     if (options.mode === 'given') {
+      for (const name of options.lasting ?? []) this.#lastingPort(name)
       for (const given of options.connections) if (!over.has(given.id)) this.#give(given)
     } else if (!this.#manyPorts) this.#lastingPort(this.#spec.name)
     if (options.mode === 'listen') for (const fd of options.listening) this.#host.watch(this, fd)
@@ -148,6 +150,7 @@ export class StreamEndpoint implements Endpoint {
     if (downcall.type === 'dial') this.#dial(downcall.family, downcall.address, downcall.peer)
     else if (downcall.type === 'give') this.#give(downcall.connection)
     else if (downcall.type === 'drop') this.#drop(downcall.portName)
+    else if (downcall.type === 'count') this.#countDrops(downcall.reason, downcall.count)
     else if (downcall.type === 'max-peers') this.#maxPeers = downcall.maxPeers
   }
 
@@ -236,8 +239,17 @@ export class StreamEndpoint implements Endpoint {
 
   #give({ id, fd, portName, peer }: GivenConnection): void {
     const port = this.#lastingPort(portName)
-    if (port < 0) this.#upcall({ type: 'ended', id, reason: 'the switch has no place for another port' })
-    else if (this.#byPort[port] === undefined) this.#begin(fd, port, portName, id, peer)
+    if (port < 0) {
+      this.#host.countDrop(this.#spec.index, 'peer-limit')
+      this.#upcall({ type: 'ended', id, reason: 'the switch has no place for another port', refused: true })
+      return
+    }
+    const before = this.#byPort[port]
+    // It was restored.
+    if (before?.id === id) return
+    // The end of the one before may not have been read yet.
+    if (before !== undefined) this.#end(before, 'another connection took its place')
+    this.#begin(fd, port, portName, id, peer)
   }
 
   #drop(portName: string): void {
@@ -306,7 +318,7 @@ export class StreamEndpoint implements Endpoint {
     for (const { index, name, up, restore } of this.#spec.ports) {
       const record = up ? (restore as ConnectionRestore) : null
       this.#host.restorePort(this, this.#describe(name), index)
-      if (this.#manyPorts ? record === null : options.mode === 'given' && !given.has(name)) {
+      if (this.#manyPorts ? record === null : !this.#mayStay(name, given)) {
         this.#host.removePort(index)
         continue
       }
@@ -315,6 +327,12 @@ export class StreamEndpoint implements Endpoint {
       if (!this.#restore(record, index, name)) over.add(record.id)
     }
     return over
+  }
+
+  /** Of the ports of given connections, those that wait for one and those that have one. */
+  #mayStay(name: string, given: ReadonlyMap<string, number>): boolean {
+    const options = this.#options
+    return options.mode !== 'given' || given.has(name) || options.lasting?.includes(name) === true
   }
 
   #restore({ fd, id, progress }: ConnectionRestore, port: number, name: string): boolean {
@@ -333,6 +351,10 @@ export class StreamEndpoint implements Endpoint {
     const { EAGAIN, ENOBUFS, ENOMEM, EINTR } = this.#host.os.layout.errno
     if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return Fault.wait
     return errno === EINTR ? Fault.retry : Fault.gone
+  }
+
+  #countDrops(reason: EndpointDropReason, count: number): void {
+    for (let i = 0; i < count; i++) this.#host.countDrop(this.#spec.index, reason)
   }
 
   #upcall(upcall: StreamUpcall): void {

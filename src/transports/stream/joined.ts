@@ -37,6 +37,8 @@ export interface JoinedPortHandlers {
   onFrame(frame: Uint8Array): void
   /** After `send` answered false: there is room again. */
   onWritable?(): void
+  /** There is no place in the switch for another port: this one is closed. */
+  onRefused?(reason: string): void
 }
 
 export interface JoinedPort {
@@ -49,7 +51,7 @@ export interface JoinedPort {
   /** Stops `onFrame`, until `resume`. */
   pause(): void
   resume(): void
-  /** Ends the port. Idempotent. */
+  /** Ends the port; takes it down where it is a lasting one. Idempotent. */
   close(): void
 }
 
@@ -61,6 +63,8 @@ export interface JoinedOptions {
   policy: EgressPolicy
   /** 48-bit numbers; only where there is one port. */
   staticAddresses?: readonly number[]
+  /** Names of ports that are there before anybody opens them, and stay, with their counters, when they are closed. */
+  lasting?: readonly string[]
 }
 
 /** The joined ports of one transport. It is that transport's `spec`, `message` and `close`. */
@@ -96,7 +100,7 @@ export class JoinedPorts {
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
     this.#attached = true
-    const { name, kind, staticAddresses = [] } = this.#options
+    const { name, kind, staticAddresses = [], lasting = [] } = this.#options
     const options: GivenOptions = {
       mode: 'given',
       portKind: kind,
@@ -105,6 +109,7 @@ export class JoinedPorts {
       framing: 'qemu',
       socket: { bufferBytes: 0, keepAliveSeconds: 0 },
       connections: [...this.#ports.values()].map(pair => pair.given),
+      lasting,
     }
     return { name, kind: STREAM, index, options }
   }
@@ -118,7 +123,12 @@ export class JoinedPorts {
     this.#ports.delete(upcall.id)
     pair.release()
     if (pair.closed) {
-      if (this.#attached) this.#send({ type: 'drop', portName: pair.name })
+      const stays = this.#options.lasting?.includes(pair.name) === true
+      if (this.#attached && !stays) this.#send({ type: 'drop', portName: pair.name })
+      return
+    }
+    if (upcall.refused) {
+      pair.refuse(upcall.reason)
       return
     }
     const { log } = this.#context
@@ -259,6 +269,11 @@ class Pair implements JoinedPort {
     this.#flush()
     this.#socket?.end()
     this.#end(this.#id)
+  }
+
+  refuse(reason: string): void {
+    this.closed = true
+    this.#handlers.onRefused?.(reason)
   }
 
   /** The data plane does not use its end any more. */

@@ -1,5 +1,6 @@
 /** What the two halves of the stream transport say to each other. */
 import type { EgressPolicy } from '../../dataplane/endpoint.js'
+import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import type { FramingName } from './framing.js'
 
 export const STREAM = 'stream'
@@ -47,6 +48,8 @@ export interface ConnectOptions extends CommonOptions {
 export interface GivenOptions extends CommonOptions {
   mode: 'given'
   connections: readonly GivenConnection[]
+  /** Names of ports that are there before their connections, and stay. */
+  lasting?: readonly string[]
 }
 
 export type StreamOptions = ListenOptions | ConnectOptions | GivenOptions
@@ -75,8 +78,8 @@ export type StreamUpcall =
   /** There is no connection, and one may be dialled. `error`: why the last one failed or ended; null for the first. */
   | { type: 'idle'; error: string | null; wasUp: boolean }
   | { type: 'connected' }
-  /** A given connection is over; its descriptor is not used any more. */
-  | { type: 'ended'; id: number; reason: string }
+  /** A given connection is over; its descriptor is not used any more. `refused`: it never had a port. */
+  | { type: 'ended'; id: number; reason: string; refused?: boolean }
 
 /** Main thread to data plane. */
 export type StreamDowncall =
@@ -84,4 +87,6 @@ export type StreamDowncall =
   | { type: 'give'; connection: GivenConnection }
   /** Ends a port of given connections. A connection it still has is answered by `ended`. */
   | { type: 'drop'; portName: string }
+  /** The main thread refused something, so often since it last said so. */
+  | { type: 'count'; reason: EndpointDropReason; count: number }
   | { type: 'max-peers'; maxPeers: number }

@@ -12,10 +12,15 @@ const mayImport: Record<string, string[]> = {
   log: ['errors'],
   secret: ['config', 'errors'],
   'upgrade-routes': [],
+  'failure-limit': [],
+  'tls-files': ['errors'],
   os: ['errors'],
   switch: ['wire'],
   dataplane: ['switch', 'wire', 'os', 'log', 'errors'],
-  transports: ['upgrade-routes', 'secret', 'dataplane', 'os', 'wire', 'switch', 'config', 'log', 'errors'],
+  transports: [
+    ...['upgrade-routes', 'secret', 'failure-limit', 'tls-files'],
+    ...['dataplane', 'os', 'wire', 'switch', 'config', 'log', 'errors'],
+  ],
   config: ['errors', 'log', 'wire'],
   vmnet: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
   tap: ['transports', 'dataplane', 'os', 'wire', 'config', 'log', 'errors'],
@@ -25,7 +30,7 @@ const mayImport: Record<string, string[]> = {
     ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
   ],
   http: [
-    ...['upgrade-routes', 'secret', 'version', 'control', 'config', 'transports'],
+    ...['upgrade-routes', 'secret', 'failure-limit', 'tls-files', 'version', 'control', 'config', 'transports'],
     ...['dataplane', 'switch', 'wire', 'log', 'errors'],
   ],
   cli: [

@@ -140,6 +140,51 @@ describe('JoinedPorts', () => {
     })
   }
 
+  describe('with a lasting port', () => {
+    beforeEach(async () => {
+      await rig.stop()
+      rig = new JoinedRig({ lasting: ['web'] })
+      await rig.start()
+    })
+
+    it('has it before it is opened, and keeps it with its counters when it is closed and opened again', async () => {
+      await until(() => rig.record('web') !== undefined, 'the port is there')
+      assert.equal(rig.record('web')?.up, false)
+      const id = rig.record('web')?.id
+      const first = await rig.open('first', 'web')
+      first.port.send(frame(BROADCAST, ALICE))
+      await until(() => rig.counters('web').receiveFrames === 1, 'it is counted')
+      first.port.close()
+      await until(() => rig.record('web')?.up === false, 'the port is down')
+      const second = await rig.open('second', 'web')
+      second.port.send(frame(BROADCAST, ALICE))
+      await until(() => rig.counters('web').receiveFrames === 2, 'it goes on counting')
+      assert.deepEqual([rig.record('web')?.id, rig.record('web')?.peer], [id, 'second'])
+    })
+
+    it('serves the one that opens it before the end of the one before is known', async () => {
+      const first = await rig.open('first', 'web')
+      first.port.close()
+      const received: Uint8Array[] = []
+      rig.joined.open('second', { onFrame: each => received.push(each) }, 'web')
+      const other = await rig.open('other')
+      await until(() => rig.record('web')?.peer === 'second', 'the second has it')
+      other.port.send(frame(BROADCAST, BOB))
+      await until(() => received.length === 1, 'it gets frames')
+      assert.equal(rig.joined.size, 2)
+    })
+
+    it('keeps it when the data plane is replaced while it is closed', async () => {
+      const first = await rig.open('first', 'web')
+      const id = rig.record('web')?.id
+      first.port.close()
+      await until(() => rig.record('web')?.up === false, 'the port is down')
+      await rig.replace('planned')
+      await rig.open('second', 'web')
+      assert.equal(rig.record('web')?.id, id)
+    })
+  })
+
   it('leaves no descriptor open', requirements({ platform: 'linux' }), async () => {
     const before = readdirSync('/proc/self/fd').length
     for (let i = 0; i < 10; i++) {

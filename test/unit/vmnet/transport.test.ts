@@ -31,6 +31,7 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       log: recordingLogger(),
       runtimeDir: tmpdir(),
       upgrades: new UpgradeRoutes(),
+      switchName: () => 'test',
       send: () => {},
       report: event => void events.push(event),
     }

@@ -29,14 +29,14 @@ export class FailureLimit {
 
   /** Seconds until this address may try again; 0 when it may now. */
   waitSeconds(address: string): number {
-    const bucket = this.#buckets.get(keyOf(address))
+    const bucket = this.#buckets.get(addressKey(address))
     if (bucket === undefined) return 0
     const left = this.#refill(bucket)
     return left >= 1 ? 0 : Math.ceil((1 - left) / PER_SECOND)
   }
 
   failed(address: string): void {
-    const key = keyOf(address)
+    const key = addressKey(address)
     const bucket = this.#buckets.get(key) ?? { tokens: BURST, at: this.#now() }
     this.#refill(bucket)
     bucket.tokens = Math.max(0, bucket.tokens - 1)
@@ -58,8 +58,8 @@ export class FailureLimit {
   }
 }
 
-/** One subscriber of IPv6 has a /64 of addresses. */
-function keyOf(address: string): string {
+/** What counts as one address: one subscriber of IPv6 has a /64 of them. */
+export function addressKey(address: string): string {
   if (!isIPv6(address) || address.startsWith('::ffff:')) return address
   const [head, tail] = address.split('::')
   const groups = (head as string).split(':')

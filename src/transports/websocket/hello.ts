@@ -1,0 +1,59 @@
+/**
+ * What two switches tell each other in the headers of the WebSocket upgrade, the request's and the answer's. A relay or a
+ * browser that knows nothing of them neither sends nor minds them.
+ *
+ *     X-Tapswitch-Instance: 6f1c...   drawn anew whenever the program starts: tells a switch from itself and from others
+ *     X-Tapswitch-Link: 93ab...       in requests: the same for every attempt of one dialling transport
+ *     X-Tapswitch-Name: lab           percent-encoded
+ *     X-Tapswitch-Max-Frame: 1518     bytes, header included, FCS not
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+
+export interface Hello {
+  readonly instance: string
+  /** Empty in an answer. */
+  readonly link: string
+  /** For people. */
+  readonly name: string
+  /** Null when the other end did not say. */
+  readonly maxFrameSize: number | null
+}
+
+const identifier = /^[\w-]{8,64}$/
+
+export function helloHeaders({ instance, link, name, maxFrameSize }: Hello): Record<string, string> {
+  return {
+    'X-Tapswitch-Instance': instance,
+    ...(link === '' ? {} : { 'X-Tapswitch-Link': link }),
+    'X-Tapswitch-Name': encodeURIComponent(name),
+    ...(maxFrameSize === null ? {} : { 'X-Tapswitch-Max-Frame': String(maxFrameSize) }),
+  }
+}
+
+/** Null when the other end is no switch of this kind. Whatever it sent, the result is short and printable. */
+export function readHello(headers: IncomingHttpHeaders): Hello | null {
+  const text = (name: string) => {
+    const value = headers[`x-tapswitch-${name}`]
+    return typeof value === 'string' ? value : ''
+  }
+  const instance = text('instance')
+  if (!identifier.test(instance)) return null
+  const link = text('link')
+  const maxFrame = text('max-frame')
+  return {
+    instance,
+    link: identifier.test(link) ? link : '',
+    name: printable(text('name')),
+    maxFrameSize: /^\d{2,6}$/.test(maxFrame) ? Number(maxFrame) : null,
+  }
+}
+
+function printable(encoded: string): string {
+  let text: string
+  try {
+    text = decodeURIComponent(encoded)
+  } catch {
+    text = ''
+  }
+  return text.replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '').slice(0, 64) || 'unnamed'
+}

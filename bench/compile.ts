@@ -15,7 +15,7 @@ const sources = join(root, 'bench', 'c')
 const cache = join(root, '.cache', 'bench')
 const flags = ['-O2', '-Wall', '-Wextra']
 
-export type Program = 'forwarder' | 'load' | 'scrape'
+export type Program = 'forwarder' | 'stream-forwarder' | 'load' | 'scrape'
 
 /** A program that cannot be built here, and why: rows that need it are skipped with this reason. */
 export class CannotCompile extends Error {

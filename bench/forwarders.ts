@@ -89,8 +89,16 @@ function cForwarder(mode: '--by-path' | '--connected' | '--one', full: 'wait' | 
     })
 }
 
+async function cStreamForwarder(cpu?: number) {
+  return launch(async directory => {
+    const path = join(directory, 'vms.sock')
+    const child = await Child.start(compile('stream-forwarder'), [path], { ready: /^ready$/m, cpu })
+    return { child, to: [path] }
+  })
+}
+
 /** Starts the switch as a user would, with these transports. */
-export function startTapswitch(transports: { name: string; listen: string; peers?: 'one' }[], cpu?: number) {
+export function startTapswitch(transports: { name: string; listen: string; type?: 'stream'; peers?: 'one' }[], cpu?: number) {
   return launch(async directory => {
     const httpPort = await freePort()
     const config = {
@@ -108,6 +116,7 @@ export function startTapswitch(transports: { name: string; listen: string; peers
 }
 
 export const manyPeers = [{ name: 'vms', listen: 'vms.sock' }]
+const streams = [{ name: 'vms', type: 'stream' as const, listen: 'vms.sock' }]
 const onePeerEach = [
   { name: 'vm1', listen: '1.sock', peers: 'one' as const },
   { name: 'vm2', listen: '2.sock', peers: 'one' as const },
@@ -162,6 +171,15 @@ export function allRows(full: 'wait' | 'drop'): Row[] {
     { ...ours, key: 'many', name: 'tapswitch', peers: 'qemu', limits: ['c-connected', 'c-path'], start: many },
     { ...ours, key: 'one', name: 'tapswitch, `peers: one`', peers: 'qemu', limits: ['c-one'], start: one },
     { ...ours, key: 'vfkit', name: 'tapswitch, vfkit peers', peers: 'vfkit', limits: ['c-vfkit'], start: many },
+    { ...c, key: 'c-stream', name: 'C, stream', peers: 'stream', start: cStreamForwarder },
+    {
+      ...ours,
+      key: 'stream',
+      name: 'tapswitch, stream',
+      peers: 'stream',
+      limits: ['c-stream'],
+      start: cpu => startTapswitch(streams, cpu),
+    },
     {
       key: 'vde',
       group: 'vde',

@@ -1,7 +1,7 @@
 /*
  * Two VMs, a sender and a receiver, and what the receiver saw: the measuring end of every forwarding benchmark.
  *
- *   load --kind qemu|vfkit|vde --to PATH [--to PATH] --dir DIR --size BYTES PHASE...
+ *   load --kind qemu|vfkit|vde|stream --to PATH [--to PATH] --dir DIR --size BYTES PHASE...
  *        [--watch PID] [--settle S] [--warmup S] [--seconds S] [--cpu-send N] [--cpu-receive N]
  *
  *   --to         the switch's path; a second one when sender and receiver have a path each
@@ -27,6 +27,7 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -35,6 +36,8 @@
 #include "histogram.h"
 #include "peer.h"
 
+/* Bytes of frames that a stream sender writes at once, and that a receiver reads. */
+enum { STREAM_WRITE = 128 << 10, STREAM_READ = 1 << 20, PREFIX = 4 };
 enum { BATCH = 64, MAX_FRAME = 65550, MIN_FRAME = 34, MAX_PHASES = 8 };
 enum { ETHERTYPE = 0x88b5 /* IEEE 802: local experimental */, SEQUENCE_AT = 14, STAMP_AT = 22 };
 
@@ -61,6 +64,11 @@ static size_t frame_size;
 static uint8_t *pool;
 static struct mmsghdr messages[BATCH];
 static struct iovec iov[BATCH];
+
+static bool is_stream;
+static unsigned batch = BATCH;  /* frames that one call sends */
+static uint8_t *stream;         /* frames with their lengths, one behind the other; or what was read */
+static size_t stream_filled;
 
 static void sleep_until (uint64_t at) {
   struct timespec time = { (time_t)(at / NS_PER_SECOND), (long)(at % NS_PER_SECOND) };
@@ -92,8 +100,36 @@ static void stamp (uint8_t *frame, uint64_t sequence, uint64_t now) {
 
 static uint64_t sequence;
 
+static void wire_stream (void) {
+  size_t stride = PREFIX + frame_size;
+  batch = STREAM_WRITE / stride > 1 ? (unsigned)(STREAM_WRITE / stride) : 1;
+  stream = calloc(batch, stride);
+  if (!stream) die("out of memory");
+  for (unsigned i = 0; i < batch; i++) {
+    uint32_t length = htonl((uint32_t)frame_size);
+    memcpy(stream + i * stride, &length, PREFIX);
+    write_header(stream + i * stride + PREFIX, receiver_mac, sender_mac);
+  }
+}
+
+/* The same as send_frames. Never stops inside a frame. */
+static unsigned send_stream (struct peer *peer, unsigned count) {
+  uint64_t now = now_ns();
+  size_t stride = PREFIX + frame_size, length = count * stride, at = 0;
+  for (unsigned i = 0; i < count; i++) stamp(stream + i * stride + PREFIX, sequence + i, now);
+  while (at < length) {
+    ssize_t sent = send(peer->fd, stream + at, length - at, MSG_NOSIGNAL);
+    if (sent > 0) { at += (size_t)sent; continue; }
+    if (errno != EAGAIN && errno != EINTR) die("send");
+    if (at % stride == 0 && atomic_load_explicit(&shared->stop, memory_order_relaxed)) break;
+  }
+  sequence += at / stride;
+  return (unsigned)(at / stride);
+}
+
 /* Sends `count` frames, at most a batch, and returns how many the kernel took before the peer's time-out. */
 static unsigned send_frames (struct peer *peer, unsigned count) {
+  if (is_stream) return send_stream(peer, count);
   uint64_t now = now_ns();
   for (unsigned i = 0; i < count; i++) stamp(iov[i].iov_base, sequence + i, now);
   int sent = sendmmsg(peer->fd, messages, count, MSG_NOSIGNAL);
@@ -105,8 +141,8 @@ static unsigned send_frames (struct peer *peer, unsigned count) {
 static void send_fast (struct peer *peer) {
   uint64_t sent = 0;
   while (!atomic_load_explicit(&shared->stop, memory_order_relaxed) && (shared->limit == 0 || sent < shared->limit)) {
-    uint64_t left = shared->limit ? shared->limit - sent : BATCH;
-    sent += send_frames(peer, left < BATCH ? (unsigned)left : BATCH);
+    uint64_t left = shared->limit ? shared->limit - sent : batch;
+    sent += send_frames(peer, left < batch ? (unsigned)left : batch);
     atomic_store_explicit(&shared->sent, sent, memory_order_relaxed);
   }
 }
@@ -130,6 +166,7 @@ static void send_paced (struct peer *peer) {
 static void run_sender (struct peer *peer) {
   unsigned phase = 0;
   wire_pool(frame_size);
+  if (is_stream) wire_stream();
   for (unsigned i = 0; i < BATCH; i++) {
     write_header(iov[i].iov_base, receiver_mac, sender_mac);
     peer_address(peer, &messages[i].msg_hdr);
@@ -149,27 +186,57 @@ static void run_sender (struct peer *peer) {
 static void announce (struct peer *peer) {
   uint8_t frame[60] = { 0 };
   write_header(frame, broadcast, receiver_mac);
+  if (is_stream) {
+    uint8_t bytes[PREFIX + sizeof frame] = { 0, 0, 0, sizeof frame };
+    memcpy(bytes + PREFIX, frame, sizeof frame);
+    if (send(peer->fd, bytes, sizeof bytes, MSG_NOSIGNAL) != (ssize_t)sizeof bytes) die("announce");
+    return;
+  }
   const struct sockaddr *to = peer->to_length ? (struct sockaddr *)&peer->to : NULL;
   if (sendto(peer->fd, frame, sizeof frame, MSG_NOSIGNAL, to, peer->to_length) < 0 && errno != EAGAIN) die("announce");
 }
 
+/* Adds a frame to `seen` if it belongs to the test. */
+static inline unsigned see (struct seen *seen, const uint8_t *frame, size_t length, uint64_t now) {
+  uint64_t number, stamped;
+  bool mine = !memcmp(frame, receiver_mac, 6) && !memcmp(frame + 6, sender_mac, 6);
+  if (length != frame_size || !mine) return 0;
+  memcpy(&number, frame + SEQUENCE_AT, sizeof number);
+  memcpy(&stamped, frame + STAMP_AT, sizeof stamped);
+  if (seen->frames++ == 0) seen->first = number;
+  seen->last = number;
+  histogram_add(&seen->latency, now > stamped ? now - stamped : 0);
+  return 1;
+}
+
+static unsigned receive_stream (struct peer *peer, struct seen *seen, uint64_t *now) {
+  ssize_t got = recv(peer->fd, stream + stream_filled, STREAM_READ, 0);
+  unsigned ours = 0;
+  *now = now_ns();
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) die("the switch closed the connection");
+  if (got < 0) return 0;
+  const uint8_t *at = stream, *end = stream + stream_filled + got;
+  while (end - at >= PREFIX) {
+    uint32_t length;
+    memcpy(&length, at, PREFIX);
+    length = ntohl(length);
+    if (length == 0 || length > MAX_FRAME) die("%u is not a length", length);
+    if (at + PREFIX + length > end) break;
+    ours += see(seen, at + PREFIX, length, *now);
+    at += PREFIX + length;
+  }
+  stream_filled = (size_t)(end - at);
+  memmove(stream, at, stream_filled);
+  return ours;
+}
+
 /* Takes one batch, or waits PEER_TIMEOUT_MS for one, and adds what belongs to the test to `seen`. */
 static unsigned receive_batch (struct peer *peer, struct seen *seen, uint64_t *now) {
+  if (is_stream) return receive_stream(peer, seen, now);
   int count = recvmmsg(peer->fd, messages, BATCH, MSG_WAITFORONE, NULL);
   unsigned ours = 0;
   *now = now_ns();
-  for (int i = 0; i < count; i++) {
-    const uint8_t *frame = iov[i].iov_base;
-    uint64_t number, stamped;
-    bool mine = !memcmp(frame, receiver_mac, 6) && !memcmp(frame + 6, sender_mac, 6);
-    if (messages[i].msg_len != frame_size || !mine) continue;
-    memcpy(&number, frame + SEQUENCE_AT, sizeof number);
-    memcpy(&stamped, frame + STAMP_AT, sizeof stamped);
-    if (seen->frames++ == 0) seen->first = number;
-    seen->last = number;
-    histogram_add(&seen->latency, *now > stamped ? *now - stamped : 0);
-    ours++;
-  }
+  for (int i = 0; i < count; i++) ours += see(seen, iov[i].iov_base, messages[i].msg_len, *now);
   return ours;
 }
 
@@ -250,6 +317,12 @@ static void report (const char *phase, double seconds, double cpu, long rss, uin
     histogram_at(latency, 0.999), latency->max);
 }
 
+static int kind_named (const char *name) {
+  if (!strcmp(name, "vde")) return VDE;
+  if (!strcmp(name, "stream")) return STREAM;
+  return !strcmp(name, "vfkit") ? VFKIT : QEMU;
+}
+
 int main (int argc, char **argv) {
   const char *to[2] = { 0 }, *directory = NULL, *phases[MAX_PHASES];
   unsigned to_count = 0, phase_count = 0;
@@ -264,7 +337,7 @@ int main (int argc, char **argv) {
       continue;
     }
     i++;
-    if (!strcmp(option, "--kind") && value) kind = !strcmp(value, "vde") ? VDE : !strcmp(value, "vfkit") ? VFKIT : QEMU;
+    if (!strcmp(option, "--kind") && value) kind = kind_named(value);
     else if (!strcmp(option, "--to") && value && to_count < 2) to[to_count++] = value;
     else if (!strcmp(option, "--dir")) directory = value;
     else if (!strcmp(option, "--size")) frame_size = (size_t)number(option, value);
@@ -280,6 +353,7 @@ int main (int argc, char **argv) {
   if (!to_count || !directory || !phase_count) die("--to, --dir and a phase are required");
   if (frame_size < MIN_FRAME || frame_size > MAX_FRAME) die("--size: %d to %d", MIN_FRAME, MAX_FRAME);
   if (to_count == 1) to[1] = to[0];
+  is_stream = kind == STREAM;
   die_with_parent();
 
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -300,6 +374,7 @@ int main (int argc, char **argv) {
   pin(cpu_receive);
   peer_open(&peer, kind, to[1], directory, "receiver");
   wire_pool(MAX_FRAME);
+  if (is_stream && !(stream = malloc(STREAM_READ + PREFIX + MAX_FRAME))) die("out of memory");
   bool through = wait_for_first_frame(&peer);
   if (through && settle > 0) {
     start_phase(0, 0);

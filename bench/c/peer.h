@@ -3,6 +3,7 @@
  *
  *   QEMU     binds its own path, never connects, names the switch's path in every datagram
  *   vfkit    binds its own path, connects to the switch's, sends "VFKT" first
+ *   stream   connects to the switch's path as a stream; frames behind 4-byte lengths. load.c has its own way of sending and receiving
  *   vde      a port of vde_switch, opened by libvdeplug; the data socket is used directly
  */
 #ifndef BENCH_PEER_H
@@ -14,7 +15,7 @@
 #include <libvdeplug.h>
 #endif
 
-enum kind { QEMU, VFKIT, VDE };
+enum kind { QEMU, VFKIT, VDE, STREAM };
 
 struct peer {
   int fd;
@@ -40,6 +41,10 @@ static inline void peer_open (
     errno = 0;
     die("built without libvdeplug");
 #endif
+  } else if (kind == STREAM) {
+    struct sockaddr_un address = unix_address(to);
+    peer->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (peer->fd < 0 || connect(peer->fd, (struct sockaddr *)&address, sizeof address) < 0) die("connect %s", to);
   } else {
     snprintf(peer->path, sizeof peer->path, "%s/%d-%s.sock", directory, (int)getpid(), name);
     peer->fd = bound_datagram_socket(peer->path);

@@ -98,7 +98,10 @@ async function cStreamForwarder(cpu?: number) {
 }
 
 /** Starts the switch as a user would, with these transports. */
-export function startTapswitch(transports: { name: string; listen: string; type?: 'stream'; peers?: 'one' }[], cpu?: number) {
+export function startTapswitch(
+  transports: { name: string; listen: string; type?: 'stream'; peers?: 'one' }[],
+  cpu?: number,
+) {
   return launch(async directory => {
     const httpPort = await freePort()
     const config = {

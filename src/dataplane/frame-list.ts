@@ -4,9 +4,11 @@
  */
 
 /**
- * Frames for each list. LIST_MEASUREMENT
+ * Frames for each list: what one call sends at most. Measured with 64-byte frames from one stream to another, nanoseconds of CPU for a
+ * frame, on a busy machine: 512: 48, 1024: 46, 2048: 43, 4096: 40. A list whose port turns out to be full in the middle must find
+ * room in that port's queue, 2048 frames by default; with lists of 2048, frames were lost.
  */
-export const LIST = 512
+export const LIST = 1024
 
 export class FrameList {
   /** Where each frame starts in the pool's arena. */

@@ -5,6 +5,7 @@
 import { dirname } from 'node:path'
 import { hasCapability, type Machine } from './machine.js'
 import { tapFindings } from './tap-findings.js'
+import { vmnetFinding } from './vmnet-finding.js'
 
 export interface Finding {
   readonly name: string
@@ -31,6 +32,8 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
   if (machine.platform === 'linux')
     findings.push(datagramQueue(machine), sendBuffer(machine), ...tapFindings(machine), kvm(machine))
   if (machine.platform === 'darwin') findings.push(darwinDatagramSize(machine), darwinSocketBuffer(machine))
+  const vmnet = await vmnetFinding(machine)
+  if (vmnet !== undefined) findings.push(vmnet)
   return findings
 }
 

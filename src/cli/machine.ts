@@ -17,6 +17,10 @@ export interface Machine {
   loadNativeLibrary(): Promise<unknown>
   /** Loads libslirp; rejects with OperatorError where there is none. */
   loadSlirp(): Promise<{ readonly version: string; readonly file: string }>
+  /** Interfaces that vmnet's bridged mode can join; undefined where there is no vmnet. Rejects when it does not load. */
+  bridgeableInterfaces(): Promise<readonly string[] | undefined>
+  /** The program that runs this one. */
+  readonly executable: string
 }
 
 export const realMachine: Machine = {
@@ -32,6 +36,13 @@ export const realMachine: Machine = {
     ),
   loadNativeLibrary: () => import('../os/libc.js'),
   loadSlirp: async () => (await import('../slirp/library.js')).loadSlirp(),
+  bridgeableInterfaces: async () => {
+    const { vmnetLibraryPath } = await import('../vmnet/library.js')
+    if (vmnetLibraryPath() === undefined) return undefined
+    const { bridgeableInterfaces } = await import('../vmnet/bridges.js')
+    return bridgeableInterfaces()
+  },
+  executable: process.execPath,
 }
 
 function attempt<Result>(act: () => Result): Result | undefined {

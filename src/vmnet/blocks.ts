@@ -21,6 +21,7 @@
  * data plane threads make none. A waiting callback does not keep the process alive.
  */
 import koffi from 'koffi'
+import { pinCodeAt } from './pin.js'
 
 const LITERAL_SIZE = 32
 const DESCRIPTOR_SIZE = 16
@@ -102,6 +103,7 @@ function invokeOf(shape: BlockShape): number {
       ? (block: number, object: number) => handlers.get(block)?.(0, object)
       : (block: number, value: number, object = 0) => handlers.get(block)?.(value, object)
   const invoke = Number(koffi.register(call, koffi.pointer(koffi.proto('void', prototypes[shape]))))
+  pinCodeAt(invoke)
   invokes.set(shape, invoke)
   return invoke
 }

@@ -21,6 +21,7 @@ import type { Forward } from '../config/forwards.js'
 import { ConfigError, OperatorError } from '../errors.js'
 import { HEADER_SIZE } from '../wire/ethernet.js'
 import { type Block, createBlock, createNativeBlock } from './blocks.js'
+import { requireBridgeable } from './bridges.js'
 import { answerOf } from './deadline.js'
 import { classicDescription, networkDescription } from './description.js'
 import { VmnetForwarding } from './forwarding.js'
@@ -80,6 +81,7 @@ export class VmnetInterface implements VmnetParameters {
 
   /**
    * Checks the options, starts an interface and waits until it is up. Needs root, or a node with the entitlement (docs/vmnet.md).
+   * @throws OperatorError where there is no vmnet, or no such interface to bridge to
    * @throws ConfigError for options that do not fit together, before anything was called
    * @throws VmnetError for what vmnet refuses; nothing is left behind
    */
@@ -87,6 +89,7 @@ export class VmnetInterface implements VmnetParameters {
     const problems = vmnetProblems(options)
     if (problems.length > 0) throw new ConfigError(problems)
     const library = openVmnetLibrary()
+    if (options.bridgeInterface !== undefined) requireBridgeable(options.bridgeInterface)
     const plan = planOf(options, library.network !== null)
     const { timeoutMs = TIMEOUT_MS, onFallback = () => {} } = settings
     if (plan === 'classic') return VmnetInterface.#classic(library, options, timeoutMs)

@@ -28,6 +28,8 @@ const good: Machine = {
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
   loadSlirp: async () => ({ version: '4.7.0', file: 'libslirp.so.0' }),
+  bridgeableInterfaces: async () => undefined,
+  executable: '/usr/bin/node',
 }
 
 async function findings(machine: Partial<Machine>, runtimeDir = '/run/t'): Promise<Map<string, Finding>> {
@@ -175,5 +177,38 @@ describe('doctor', () => {
     assert.equal(findingText({ name: 'kvm', status: 'ok', text: 'there' }), 'ok    kvm                 there')
     const text = findingText({ name: 'node', status: 'fail', text: 'version 18', mend: 'install' })
     assert.equal(text, `fail  node                version 18\n${' '.repeat(26)}to mend: install`)
+  })
+
+  describe('vmnet', () => {
+    const vmnet = async (machine: Partial<Machine>) => (await findings(machine)).get('vmnet')
+    const bridges = async () => ['en0', 'en1']
+
+    it('lists what bridged mode can join, where there is a vmnet', async () => {
+      assert.equal(await vmnet({}), undefined)
+      assert.deepEqual(await vmnet({ uid: 0, bridgeableInterfaces: bridges }), {
+        name: 'vmnet',
+        status: 'ok',
+        text: 'interfaces that bridged mode can join: en0, en1',
+      })
+      assert.match((await vmnet({ uid: 0, bridgeableInterfaces: async () => [] }))?.text ?? '', /join: none$/)
+    })
+
+    it('may be started by root, or by a node that is signed for it', async () => {
+      const found = await vmnet({ bridgeableInterfaces: bridges })
+      assert.equal(found?.status, 'warn')
+      assert.match(found?.mend ?? '', /macos-sign-node/)
+      const signed = (program: string, args: readonly string[]) =>
+        program === '/usr/bin/codesign' && args.includes('/usr/bin/node')
+          ? '<key>com.apple.security.virtualization</key><true/>'
+          : undefined
+      assert.equal((await vmnet({ bridgeableInterfaces: bridges, output: signed }))?.status, 'ok')
+    })
+
+    it('that does not load is no reason not to run', async () => {
+      const found = await vmnet({
+        bridgeableInterfaces: () => Promise.reject(new Error('vmnet cannot be loaded: no file')),
+      })
+      assert.deepEqual([found?.status, found?.text], ['warn', 'vmnet cannot be loaded: no file'])
+    })
   })
 })

@@ -332,9 +332,10 @@ async function begin(
 const REFUSAL_MS = 500
 
 /**
- * Resolves when the queue's thread has come back from the handlers it called. It runs koffi's code after JavaScript has returned, and a
- * process that ended meanwhile would take that from under it: seen as SIGSEGV on a busy machine. Only after the last handler was
- * called: while one may still come, its thread would wait for JavaScript, and JavaScript for the thread.
+ * Resolves when the queue's thread has come back from the handlers it called. It goes through koffi after JavaScript has returned, and at
+ * the end of the process koffi takes its things down: on a busy machine a thread was seen to be that late (SIGSEGV, in a library that
+ * koffi had closed). Only after the last handler was called: while one may still come, its thread would wait for JavaScript, and
+ * JavaScript for the thread.
  */
 async function drained({ system, harmless }: VmnetLibrary, queue: number): Promise<void> {
   // The answer came from inside the handler; in the next turn of the event loop the handler has returned.

@@ -20,11 +20,10 @@ import { JoinedPorts } from '../stream/joined.js'
 import type { Facts, Transport, TransportContext } from '../transport.js'
 import { type Hello, helloHeaders, readHello } from './hello.js'
 import { Link } from './link.js'
-import { CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
+import { CHECK_MS, CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
 import type { SwitchLink, SwitchLinks } from './switch-links.js'
 import { Tally } from './tally.js'
 
-const CHECK_MS = 1000
 /** TCP, TLS and the upgrade together. */
 const HANDSHAKE_MS = 10_000
 /** A connection that ended sooner counts as one more failure. */

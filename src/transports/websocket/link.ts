@@ -17,7 +17,7 @@ import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { JoinedPort, JoinedPortHandlers } from '../stream/joined.js'
 import { Intake } from './intake.js'
-import { CLOSE_MS, MAX_BUFFERED } from './options.js'
+import { CHECK_MS, CLOSE_MS, MAX_BUFFERED } from './options.js'
 import type { Tally } from './tally.js'
 
 export interface LinkOptions {
@@ -80,7 +80,7 @@ export class Link {
     socket.on('drain', () => this.#fromSwitch.release())
   }
 
-  /** About once a second. */
+  /** Every CHECK_MS or so. */
   check(now: number): void {
     const { ws, options } = this.#parts
     if (this.#heardSince) {
@@ -90,7 +90,7 @@ export class Link {
     if (now - this.#heardAt >= options.idleMs) {
       this.#why ||= `nothing was heard of it for ${Math.round(options.idleMs / 1000)} s`
       ws.terminate()
-    } else if (now - this.#pingedAt >= options.pingMs) {
+    } else if (now - this.#pingedAt > options.pingMs - CHECK_MS / 2) {
       this.#pingedAt = now
       ws.ping()
     }

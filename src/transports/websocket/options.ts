@@ -12,5 +12,8 @@ export const MAX_MESSAGE = MAX_LENGTH
 /** Bytes that may wait in this process for one peer; what comes then waits, and is dropped, in the port's queue. */
 export const MAX_BUFFERED = 1024 * 1024
 
+/** Milliseconds between two looks at each connection. */
+export const CHECK_MS = 1000
+
 /** Milliseconds that a closing handshake may take before the connection is cut. */
 export const CLOSE_MS = 500

@@ -21,13 +21,11 @@ import { JoinedPorts } from '../stream/joined.js'
 import type { Facts, Transport, TransportContext } from '../transport.js'
 import { type Hello, helloHeaders, readHello } from './hello.js'
 import { Link } from './link.js'
-import { CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
+import { CHECK_MS, CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
 import { OwnListener } from './own-listener.js'
 import { type Refusal, refuse } from './refusal.js'
 import type { SwitchLinks } from './switch-links.js'
 import { Tally } from './tally.js'
-
-const CHECK_MS = 1000
 
 interface Client {
   readonly link: Link

@@ -3,6 +3,7 @@ import { basename, delimiter, dirname, join } from 'node:path'
 
 /** The Debian package of each command the suite uses, where its name is not the command's. */
 const packageOf: Record<string, string> = {
+  bridge: 'iproute2',
   busybox: 'busybox-static',
   cc: 'gcc',
   dnsmasq: 'dnsmasq-base',
@@ -11,7 +12,13 @@ const packageOf: Record<string, string> = {
   nm: 'binutils',
   ping: 'iputils-ping',
   'qemu-system-x86_64': 'qemu-system-x86',
+  'ovs-vsctl': 'openvswitch-switch',
+  'ovs-vswitchd': 'openvswitch-switch',
+  'ovsdb-server': 'openvswitch-switch',
+  'ovsdb-tool': 'openvswitch-switch',
   setpriv: 'util-linux',
+  unshare: 'util-linux',
+  vtysh: 'frr',
   sysctl: 'procps',
   vde_switch: 'vde2',
 }

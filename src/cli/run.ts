@@ -1,8 +1,9 @@
 /** `tapswitch run`: the boot order, one named step a line; then the switch runs until it is told to stop. */
+import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/config.js'
+import { ConfigFile } from '../config/config-file.js'
 import { effectiveConfig } from '../config/effective.js'
-import { loadConfig } from '../config/load.js'
 import { ControlPlane } from '../control/control-plane.js'
 import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
@@ -17,11 +18,12 @@ import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
 /** Returns the exit code. Throws ConfigError before anything was opened. */
 export async function run(file: string, output: Output): Promise<number> {
-  const config = loadConfig(file)
+  const configFile = new ConfigFile(resolve(file))
+  const config = configFile.load()
   const log = createLogger(config.log.level)
   const signals = watchStopSignals()
   try {
-    await runSwitch(config, log, signals, output)
+    await runSwitch(configFile, config, log, signals, output)
     log.info('stopped')
     return 0
   } catch (error) {
@@ -33,18 +35,21 @@ export async function run(file: string, output: Output): Promise<number> {
   }
 }
 
-async function runSwitch(config: Config, log: Logger, signals: StopSignals, output: Output): Promise<void> {
+async function runSwitch(
+  file: ConfigFile,
+  config: Config,
+  log: Logger,
+  signals: StopSignals,
+  output: Output,
+): Promise<void> {
   const upgrades = new UpgradeRoutes()
-  const plane = await ControlPlane.start(config, log, upgrades)
+  const plane = await ControlPlane.start(config, log, { upgrades, file })
   try {
-    const http =
-      config.http === false
-        ? undefined
-        : await startHttp({ view: plane.view, captures: plane.captures, config: config.http, log, upgrades })
+    const http = config.http === false ? undefined : await startHttp({ ...plane, config: config.http, log, upgrades })
     try {
       announce(config, log, output)
       const reloader = new Reloader({
-        load: () => loadConfig(config.file),
+        load: () => file.load(),
         apply: next => plane.reload(next),
         started: config,
         log,

@@ -35,6 +35,50 @@ export function withoutEntry(config: Config, side: Side, name: string): Config {
   return { ...config, [side]: config[side].filter(isOther) }
 }
 
+/**
+ * With other settings of the switch. Ports that have just what the switch gives them go along with it.
+ * @throws ConfigError
+ */
+export function withSwitch(config: Config, change: SwitchInput, around: Surroundings): Config {
+  const before = effectiveConfig(config)
+  const { maxFrameSize, fdb } = config.switch
+  const followers = (entries: unknown) => (entries as EffectiveEntry[]).map(entry => follow(entry, maxFrameSize, fdb))
+  return resolveInput(
+    {
+      ...before,
+      switch: { ...config.switch, ...change, fdb: { ...fdb, ...change.fdb } },
+      transports: followers(before.transports),
+      interfaces: followers(before.interfaces),
+    },
+    around,
+  )
+}
+
+/** Undefined: as it is. */
+export interface SwitchInput {
+  readonly name?: string | undefined
+  readonly maxFrameSize?: number | undefined
+  readonly bufferBytes?: number | undefined
+  readonly fdb?: Partial<Record<'ageingSeconds' | 'maxEntries' | 'maxEntriesPerPort', number | undefined>> | undefined
+}
+
+interface EffectiveEntry {
+  readonly port: { readonly maxFrameSize?: number; readonly fdb: { readonly maxEntries?: number } }
+}
+
+function follow({ port, ...entry }: EffectiveEntry, maxFrameSize: number, fdb: Config['switch']['fdb']): unknown {
+  const { maxFrameSize: own, fdb: share, ...policy } = port
+  const { maxEntries, ...rest } = share
+  return {
+    ...entry,
+    port: {
+      ...policy,
+      ...(own === maxFrameSize ? {} : { maxFrameSize: own }),
+      fdb: { ...rest, ...(maxEntries === fdb.maxEntriesPerPort ? {} : { maxEntries }) },
+    },
+  }
+}
+
 function resolveInput(value: unknown, around: Surroundings): Config {
   const result = configSchema.safeParse(value, { error: issueMessage, reportInput: true })
   if (!result.success) throw new ConfigError(problemsOf(result.error.issues))

@@ -27,14 +27,20 @@ const maxAliasCount = 100
  */
 export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): Config {
   const absolute = resolve(file)
-  const around: Surroundings = {
-    file: absolute,
-    platform: process.platform,
-    env,
-    uid: ownUid(),
-    accountNumber,
-  }
-  return deepFreeze(resolveConfig(parseConfig(readConfigFile(absolute), absolute), around))
+  return loadConfigText(readConfigFile(absolute), absolute, env)
+}
+
+/**
+ * The same for a text that is, or may become, the content of a file; `file` is absolute.
+ * @throws ConfigError
+ */
+export function loadConfigText(text: string, file: string, env: NodeJS.ProcessEnv = process.env): Config {
+  return deepFreeze(resolveConfig(parseConfig(text, file), surroundings(file, env)))
+}
+
+/** This machine, and this process. */
+export function surroundings(file: string, env: NodeJS.ProcessEnv = process.env): Surroundings {
+  return { file, platform: process.platform, env, uid: ownUid(), accountNumber }
 }
 
 /** Where sockets are when no configuration says so. */
@@ -58,7 +64,8 @@ export function parseConfig(text: string, file: string): ConfigInput {
 
 const ownUid = () => process.getuid?.() ?? 0
 
-function readConfigFile(file: string): string {
+/** @throws ConfigError */
+export function readConfigFile(file: string): string {
   try {
     const stat = statSync(file)
     if (stat.isDirectory()) throw fileError(file, 'is a directory')

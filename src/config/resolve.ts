@@ -49,7 +49,7 @@ function resolveRuntimeDir(input: ConfigInput, { env, uid }: Surroundings): stri
 /** Where sockets are when the file does not say. */
 export function runtimeDirOf(env: NodeJS.ProcessEnv, uid: number): string {
   // The XDG specification: a relative value is invalid and to be ignored.
-  const base = env['XDG_RUNTIME_DIR']
+  const base = env.XDG_RUNTIME_DIR
   return base?.startsWith('/') ? join(base, 'tapswitch') : `/tmp/tapswitch-${uid}`
 }
 

@@ -12,6 +12,7 @@ import type { Os } from '../os/os.js'
 import { egressPolicy } from '../transports/policy.js'
 import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
 import type { UpgradeRoutes } from '../upgrade-routes.js'
+import type { EventBus } from './event-bus.js'
 import { type AnyConfig, openAttachment } from './openers.js'
 
 /** Rows of counters that are laid out for them at the start. */
@@ -31,6 +32,7 @@ export interface AttachmentsParts {
   readonly dataPlane: DataPlane
   readonly upgrades: UpgradeRoutes
   readonly switchName: () => string
+  readonly bus: EventBus
 }
 
 export class Attachments {
@@ -67,6 +69,7 @@ export class Attachments {
     const { name } = transport.config
     const attachment = { index: this.#freeIndex(), side, transport }
     this.#open.set(name, attachment)
+    this.#publish(side, name, 'added')
     if (transport.spec(attachment.index) === null) return
     await this.#parts.dataPlane.attach(name, () => {
       const spec = transport.spec(attachment.index)
@@ -85,6 +88,7 @@ export class Attachments {
     if (attachment.transport.spec(attachment.index) !== null) await this.#parts.dataPlane.detach(name)
     await attachment.transport.close()
     this.#open.delete(name)
+    this.#publish(attachment.side, name, 'removed')
   }
 
   /** Whether an open one can become this without being closed. */
@@ -97,6 +101,7 @@ export class Attachments {
     const attachment = this.#open.get(config.name)
     if (attachment === undefined) return
     attachment.transport.update(config)
+    this.#publish(attachment.side, config.name, 'changed')
     if (attachment.transport.spec(attachment.index) === null) return
     await this.#parts.dataPlane.command({ type: 'set-policy', name: config.name, policy: egressPolicy(config.port) })
   }
@@ -150,6 +155,15 @@ export class Attachments {
 
   #report(name: string, { level, event, message, details }: TransportEvent): void {
     this.#parts.log[level]({ name, event, ...details }, message)
+    this.#parts.bus.emit({ type: 'report', source: name, event, level, message, details: details ?? {} })
+  }
+
+  #publish(side: Side, name: string, what: 'added' | 'removed' | 'changed'): void {
+    this.#parts.bus.emit(
+      side === 'interfaces'
+        ? { type: `interface-${what}`, interface: name }
+        : { type: `transport-${what}`, transport: name },
+    )
   }
 
   #freeIndex(): number {

@@ -4,6 +4,7 @@
  */
 import type { Side } from '../config/change.js'
 import type { Config } from '../config/config.js'
+import { ConfigFile } from '../config/config-file.js'
 import { interfaceClaims, isInterface } from '../config/interfaces.js'
 import { transportClaims } from '../config/transports.js'
 import { DataPlane } from '../dataplane/data-plane.js'
@@ -13,10 +14,15 @@ import { createOs } from '../os/os.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { Attachments, maxAttachments } from './attachments.js'
 import { Captures } from './captures.js'
+import { EventBus, type EventFeed } from './event-bus.js'
 import { EventLog } from './event-log.js'
+import { publishDataPlane } from './event-source.js'
+import { LiveControl } from './live-control.js'
 import { LiveView } from './live-view.js'
 import type { AnyConfig } from './openers.js'
 import { ensureRuntimeDir } from './runtime-dir.js'
+import { saveConfig } from './save-config.js'
+import type { SaveReport, SwitchControl } from './switch-control.js'
 import type { SwitchView } from './view.js'
 
 export interface ReloadReport {
@@ -41,10 +47,21 @@ interface Plan {
   reopened: Entry[]
 }
 
+export interface ControlPlaneOptions {
+  /** Paths of the HTTP server, for transports. */
+  readonly upgrades?: UpgradeRoutes
+  /** Where the configuration came from, to be written on request. */
+  readonly file?: ConfigFile
+}
+
 export class ControlPlane {
   readonly view: SwitchView
   readonly captures: Captures
+  readonly control: SwitchControl
+  readonly events: EventFeed
   #config: Config
+  readonly #file: ConfigFile
+  readonly #bus = new EventBus()
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
   readonly #removeRuntimeDir: () => void
@@ -53,8 +70,8 @@ export class ControlPlane {
   #stopped: Promise<void> | null = null
 
   /** Opens everything. Throws OperatorError, with nothing left behind, when something cannot be. */
-  static async start(config: Config, log: Logger, upgrades = new UpgradeRoutes()): Promise<ControlPlane> {
-    const control = new ControlPlane(config, log, upgrades)
+  static async start(config: Config, log: Logger, options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+    const control = new ControlPlane(config, log, options)
     try {
       await control.#dataPlane.start()
       for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry)
@@ -65,8 +82,14 @@ export class ControlPlane {
     return control
   }
 
-  private constructor(config: Config, log: Logger, upgrades: UpgradeRoutes) {
+  private constructor(
+    config: Config,
+    log: Logger,
+    { upgrades = new UpgradeRoutes(), file = new ConfigFile(config.file) }: ControlPlaneOptions,
+  ) {
     this.#config = config
+    this.#file = file
+    this.events = this.#bus
     const os = createOs()
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir)
     const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxAttachments }
@@ -74,16 +97,27 @@ export class ControlPlane {
     const events = new EventLog(log, this.#dataPlane)
     this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))
+    publishDataPlane(this.#dataPlane, this.#bus)
     this.#attachments = new Attachments({
       os,
       log,
       runtimeDir: config.runtimeDir,
       dataPlane: this.#dataPlane,
       upgrades,
+      bus: this.#bus,
       switchName: () => this.#config.switch.name,
     })
     this.captures = new Captures(os, this.#dataPlane)
     this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)
+    this.control = new LiveControl({
+      config: () => this.#config,
+      dataPlane: this.#dataPlane,
+      attachments: this.#attachments,
+      bus: this.#bus,
+      inTurn: task => this.#inTurn(task),
+      apply: next => this.#apply(next),
+      save: written => this.#save(written),
+    })
   }
 
   /** The configuration in force. */
@@ -105,9 +139,13 @@ export class ControlPlane {
    * change before it left. What `make` throws leaves everything as it is.
    */
   change(make: (current: Config) => Config): Promise<ReloadReport> {
-    const change = this.#change.then(() => this.#apply(make(this.#config)))
-    this.#change = change.catch(() => {})
-    return change
+    return this.#inTurn(() => this.#apply(make(this.#config)))
+  }
+
+  #inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
+    const done = this.#change.then(task)
+    this.#change = done.catch(() => {})
+    return done
   }
 
   /** Idempotent. After it, no socket file of ours is left. */
@@ -139,7 +177,39 @@ export class ControlPlane {
       runtimeDir: this.#config.runtimeDir,
       http: this.#config.http,
     }
-    for (const { side, config } of plan.reopened) await this.#attachments.reopen(side, config)
+    try {
+      for (const { side, config } of plan.reopened) await this.#attachments.reopen(side, config)
+    } catch (error) {
+      this.#config = this.#asOpened(this.#config)
+      throw error
+    }
+    return report
+  }
+
+  /** With the transports and interfaces that are open, as they are. */
+  #asOpened(config: Config): Config {
+    const open = (side: Side) =>
+      this.#attachments.all().flatMap(({ side: own, transport }) => (own === side ? [transport.config] : []))
+    return {
+      ...config,
+      transports: open('transports') as Config['transports'],
+      interfaces: open('interfaces') as Config['interfaces'],
+    }
+  }
+
+  /** What is in the file now holds for whole transports, and for single ports no longer. */
+  async #save(written: ReadonlyMap<string, unknown>): Promise<SaveReport> {
+    const parts = { config: this.#config, dataPlane: this.#dataPlane, attachments: this.#attachments }
+    const { report, saved } = saveConfig({ file: this.#file, written, ...parts })
+    const before = new Map(entriesOf(this.#config).map(({ config }) => [config.name, config]))
+    this.#config = saved
+    for (const { config } of entriesOf(saved)) {
+      if (before.get(config.name) === config) continue
+      await this.#attachments.update(config)
+      for (const port of this.#dataPlane.ports.values()) {
+        if (port.endpoint === config.name) await this.#dataPlane.setPort(port, { ...port.settings, policy: {} })
+      }
+    }
     return report
   }
 

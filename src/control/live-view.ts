@@ -1,10 +1,14 @@
 /** The running switch as others see it: joins the records of the control plane with the counters in shared memory. */
 import type { Config } from '../config/config.js'
+import { effectiveInterface, isInterface } from '../config/interfaces.js'
+import { effectiveTransport } from '../config/transports.js'
 import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
 import { FdbReader } from '../switch/fdb-reader.js'
 import { version } from '../version.js'
 import { formatMac, highOf, lowOf } from '../wire/ethernet.js'
 import type { Attachment, Attachments } from './attachments.js'
+import type { AnyConfig } from './openers.js'
+import { effectivePolicy } from './port-policy.js'
 import type { FdbEntryView, InterfaceView, PortView, SwitchInfo, SwitchView, TransportView } from './view.js'
 
 export class LiveView implements SwitchView {
@@ -20,7 +24,7 @@ export class LiveView implements SwitchView {
   }
 
   info(): SwitchInfo {
-    const { name, maxFrameSize, maxPorts, fdb } = this.#config().switch
+    const { name, maxFrameSize, maxPorts, bufferBytes, fdb } = this.#config().switch
     const counters = this.#dataPlane.counters.readSwitch()
     return {
       name,
@@ -29,6 +33,7 @@ export class LiveView implements SwitchView {
       startedAt: this.#startedAt,
       ports: this.#dataPlane.ports.size,
       maxPorts,
+      bufferBytes,
       fdb: {
         entries: counters.fdbEntries,
         capacity: fdb.maxEntries,
@@ -71,7 +76,17 @@ export class LiveView implements SwitchView {
         ageSeconds: entry.static ? null : Math.round(entry.ageMs / 1000),
       })
     }
-    return entries
+    return [...entries, ...this.#waiting(new Set(entries.map(({ mac }) => mac)))]
+  }
+
+  /** Static addresses of ports that are down; the table gets them when the port comes up. */
+  #waiting(listed: ReadonlySet<string>): FdbEntryView[] {
+    return [...this.#dataPlane.ports.values()].flatMap(({ id, name, settings }) =>
+      settings.staticAddresses
+        .map(mac => formatMac(highOf(mac), lowOf(mac)))
+        .filter(mac => !listed.has(mac))
+        .map(mac => ({ mac, portId: id, port: name, static: true, ageSeconds: null })),
+    )
   }
 
   ready(): boolean {
@@ -93,28 +108,33 @@ export class LiveView implements SwitchView {
         kind: transport.config.type,
         listen: transport.where,
         facts: transport.facts?.() ?? {},
+        config: effectiveEntry(transport.config),
+        forwards: transport.forwards?.() ?? null,
         ports: ports.filter(port => port.endpoint === transport.config.name).length,
         drops: this.#dataPlane.counters.readEndpoint(index),
       }))
   }
 
   #port(port: PortRecord): PortView {
-    const { maxFrameSize, isolated, fdb } = this.#attachments.get(port.endpoint)?.transport.config.port ?? DETACHED
+    const policy = effectivePolicy(port, this.#attachments.get(port.endpoint))
     return {
       id: port.id,
       name: port.name,
       transport: port.endpoint,
       kind: port.kind,
       peer: port.peer,
-      up: port.up,
-      maxFrameSize,
-      isolated,
-      maxEntries: fdb.maxEntries,
+      up: port.up && port.settings.enabled,
+      enabled: port.settings.enabled,
+      maxFrameSize: policy.maxFrameSize,
+      isolated: policy.isolated,
+      queueFrames: policy.queueFrames,
+      maxEntries: policy.maxEntries,
       since: new Date(port.since).toISOString(),
       counters: this.#dataPlane.counters.readPort(port.index),
     }
   }
 }
 
-/** A port whose transport is being closed just now. */
-const DETACHED = { maxFrameSize: 0, isolated: false, fdb: { maxEntries: 0 } }
+function effectiveEntry(config: AnyConfig): Record<string, unknown> {
+  return isInterface(config) ? effectiveInterface(config) : effectiveTransport(config)
+}

@@ -2,6 +2,7 @@
  * What the control plane shows of a running switch. HTTP and the CLI know the switch through these types only; they never
  * hold a port, a descriptor or the data plane.
  */
+import type { Forward } from '../config/forwards.js'
 import type { EndpointDropReason, PortCounters, SwitchCounters } from '../dataplane/shared-memory.js'
 import type { Facts } from '../transports/transport.js'
 
@@ -13,10 +14,15 @@ export interface PortView {
   kind: string
   /** Who is at the other end, as far as the transport can tell: a socket path, an address; null while nobody is. */
   peer: string | null
+  /** It forwards: somebody is at the other end, and it is enabled. */
   up: boolean
+  /** Not switched off by an operator. */
+  enabled: boolean
   /** Bytes, Ethernet header and tag included, FCS not. */
   maxFrameSize: number
   isolated: boolean
+  /** Frames that may wait for it. */
+  queueFrames: number
   /** FDB entries this port may hold. */
   maxEntries: number
   /** ISO 8601, when the port last came up. */
@@ -31,6 +37,10 @@ export interface TransportView {
   listen: string
   /** What was found out or negotiated. */
   facts: Facts
+  /** In the form of the configuration file, every default filled in. */
+  config: Readonly<Record<string, unknown>>
+  /** Null where there is no such thing. */
+  forwards: readonly Forward[] | null
   ports: number
   drops: Record<EndpointDropReason, number>
 }
@@ -55,6 +65,7 @@ export interface SwitchInfo {
   startedAt: string
   ports: number
   maxPorts: number
+  bufferBytes: number
   fdb: { entries: number; capacity: number; maxEntriesPerPort: number; ageingSeconds: number }
   dataplane: { restarts: number; alive: boolean }
   counters: SwitchCounters

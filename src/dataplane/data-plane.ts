@@ -284,6 +284,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
         return
       case 'port-added': {
         const { index, id, name, transport, kind, staticAddresses } = event
+        // A name that its owner needs now is given back by whoever borrowed it.
+        for (const port of this.ports.values()) if (port.name === name) port.name = port.givenName
         this.ports.set(index, {
           ...{ index, id, name, givenName: name, endpoint: transport, kind },
           ...{ up: false, peer: null, restore: null, since: Date.now() },

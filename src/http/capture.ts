@@ -9,8 +9,8 @@ import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
 import { compileFilter, FilterError, MAX_FILTER_LENGTH } from '../wire/filter.js'
 import { HttpProblem } from './problem.js'
-import type { App } from './routes.js'
-import { noQuery } from './schemas.js'
+import { noQuery } from './requests.js'
+import type { App } from './routes/app.js'
 import { wholeNumber } from './whole-number.js'
 import { z } from './zod-compiler.js'
 
@@ -33,27 +33,52 @@ export const captureQuery = z.strictObject({
     .describe('Only frames that match, in the words of tcpdump: `arp or tcp port 80`; everything when missing.'),
 })
 
-export const captureSchema = z.object({
-  id: z.int().positive(),
-  portId: z.int().nonnegative().nullable().describe('Null: every port.'),
-  snaplen: z.int(),
-  filter: z.string(),
-  seconds: z.int(),
-  megabytes: z.number(),
-  bytes: z.number().describe('Of the file, so far.'),
-  startedAt: z.string().describe('ISO 8601.'),
+export const captureSchema = z
+  .object({
+    id: z.int().positive(),
+    portId: z.int().nonnegative().nullable().describe('Null: every port.'),
+    snaplen: z.int(),
+    filter: z.string(),
+    seconds: z.int(),
+    megabytes: z.number(),
+    bytes: z.number().describe('Of the file, so far.'),
+    startedAt: z.string().describe('ISO 8601.'),
+  })
+  .meta({ id: 'Capture' })
+
+export const captureListSchema = z.object({ captures: z.array(captureSchema) }).meta({ id: 'CaptureList' })
+
+export const captureParameters = z.strictObject({
+  id: wholeNumber(1, 2 ** 31 - 1)
+    .describe('Number of a capture.')
+    .meta({ example: 1 }),
 })
-
-export const captureListSchema = z.object({ captures: z.array(captureSchema) })
-
-export const captureParameters = z.strictObject({ id: wholeNumber(1, 2 ** 31 - 1) })
 
 export const PCAPNG_MEDIA_TYPE = 'application/x-pcapng'
 /** Seconds until the kernel asks whether a silent reader is still there. */
 const KEEP_ALIVE_MS = 30_000
 
 export function captureRoutes(app: App, view: SwitchView, captures: Captures): void {
-  app.get('/v1/capture', { schema: { querystring: captureQuery }, exposeHeadRoute: false }, async (request, reply) => {
+  const streaming = {
+    exposeHeadRoute: false,
+    // Traffic is more than state.
+    config: { access: 'control' as const },
+    schema: {
+      operationId: 'capture',
+      tags: ['captures' as const],
+      summary: 'Frames as they pass, as pcapng',
+      description:
+        'Goes on until a limit is reached, the reader hangs up, or the capture is ended, which alone gives the file its statistics. Its ' +
+        'number is in the header `tapswitch-capture`. Needs the role `control`.',
+      querystring: captureQuery,
+      produces: PCAPNG_MEDIA_TYPE,
+      problems: {
+        404: '`no-such-port`: there is no port with this id or name.',
+        429: '`too-many-captures`: as many run as may. `too-many-failures`: too many wrong tokens came from this address.',
+      },
+    },
+  }
+  app.get('/v1/capture', streaming, async (request, reply) => {
     const { port, snaplen, seconds, megabytes, filter } = request.query
     checkFilter(filter)
     const options = { portId: idOf(view, port), snapLength: snaplen, filter, seconds, maxBytes: megabytes * mebibyte }
@@ -70,15 +95,31 @@ export function captureRoutes(app: App, view: SwitchView, captures: Captures): v
       .send(file)
   })
 
-  app.get('/v1/captures', { schema: { querystring: noQuery, response: { 200: captureListSchema } } }, () => ({
+  const listing = {
+    schema: {
+      operationId: 'listCaptures',
+      tags: ['captures' as const],
+      summary: 'Captures that run',
+      querystring: noQuery,
+      response: { 200: captureListSchema },
+    },
+  }
+  app.get('/v1/captures', listing, () => ({
     captures: captures.all().map(captureView),
   }))
 
-  // Who may start one may end one.
-  const access = { config: { access: 'read' as const } }
   app.delete(
     '/v1/captures/:id',
-    { schema: { params: captureParameters, querystring: noQuery }, ...access },
+    {
+      schema: {
+        operationId: 'endCapture',
+        tags: ['captures'],
+        summary: 'End a capture, with statistics at the end of its file',
+        params: captureParameters,
+        querystring: noQuery,
+        problems: { 404: '`no-such-capture`: there is no capture with this number.' },
+      },
+    },
     async (request, reply) => {
       const capture = captures.get(request.params.id)
       if (capture === undefined)

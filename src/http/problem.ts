@@ -7,6 +7,8 @@ import { STATUS_CODES } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { Refused, type RefusedCode } from '../control/switch-control.js'
+import { ConfigError, OperatorError } from '../errors.js'
 import { securityHeaders } from './guard.js'
 import type { Problem } from './schemas.js'
 import { z } from './zod-compiler.js'
@@ -50,19 +52,38 @@ export function sendError(
 
 function describe(error: FastifyError | Error): Problem {
   if (error instanceof HttpProblem) return problem(error.status, error.code, error.message)
+  if (error instanceof Refused) return problem(statusOf[error.code], error.code, error.message)
+  if (error instanceof ConfigError) return invalid(error.problems.map(each => ({ in: 'body', ...each })))
+  if (error instanceof OperatorError) return problem(409, 'not-possible', error.message)
   const where = 'validationContext' in error ? error.validationContext : undefined
   if (error instanceof z.ZodError && where !== undefined) {
-    const errors = error.issues.map(issue => ({
-      in: where === 'querystring' ? 'query' : where === 'params' ? 'path' : where,
-      path: issue.path.join('.'),
-      message: issue.message,
-    }))
-    const said = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
-    return { ...problem(400, 'invalid-request', said.join('; ')), errors }
+    const place = where === 'querystring' ? 'query' : where === 'params' ? 'path' : where
+    return invalid(error.issues.map(({ path, message }) => ({ in: place, path: path.join('.'), message })))
   }
   const status = 'statusCode' in error ? error.statusCode : undefined
   if (status !== undefined && status >= 400 && status < 500) return problem(status, 'bad-request', error.message)
   return problem(500, 'internal', 'Something went wrong inside tapswitch; its log says what.')
+}
+
+function invalid(errors: NonNullable<Problem['errors']>): Problem {
+  const said = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+  return { ...problem(400, 'invalid-request', said.join('; ')), errors }
+}
+
+const statusOf: Readonly<Record<RefusedCode, number>> = {
+  'no-such-port': 404,
+  'no-such-entry': 404,
+  'no-such-transport': 404,
+  'no-such-interface': 404,
+  'no-such-forward': 404,
+  'no-forwards': 409,
+  'name-taken': 409,
+  'address-taken': 409,
+  'limit-reached': 409,
+  'not-connected': 409,
+  'cannot-disconnect': 409,
+  'file-changed': 409,
+  'not-saved': 409,
 }
 
 function problem(status: number, code: string, detail: string): Problem {

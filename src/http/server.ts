@@ -7,9 +7,11 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import Fastify, { type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyRequest, type RouteOptions } from 'fastify'
 import type { HttpConfig } from '../config/config.js'
 import type { Captures } from '../control/captures.js'
+import type { EventFeed } from '../control/event-bus.js'
+import type { SwitchControl } from '../control/switch-control.js'
 import type { SwitchView } from '../control/view.js'
 import { type Logger, type LogMethod, rateLimited } from '../log.js'
 import { readTlsFiles } from '../tls-files.js'
@@ -20,7 +22,14 @@ import { captureRoutes } from './capture.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
-import { type App, apiRoutes, probeRoutes } from './routes.js'
+import type { App } from './routes/app.js'
+import { attachmentRoutes } from './routes/attachments.js'
+import { docsRoutes } from './routes/docs.js'
+import { type EventReaders, eventRoutes } from './routes/events.js'
+import { fdbRoutes } from './routes/fdb.js'
+import { portRoutes } from './routes/ports.js'
+import { probeRoutes } from './routes/probes.js'
+import { switchRoutes } from './routes/switch.js'
 import { anonymous, type Identity, TokenStore } from './token-store.js'
 import { serveUpgrades } from './upgrade.js'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from './zod-compiler.js'
@@ -49,6 +58,8 @@ export interface HttpParts {
   readonly view: SwitchView
   /** Without, there is nothing to capture. */
   readonly captures?: Captures
+  readonly control: SwitchControl
+  readonly events: EventFeed
   readonly config: HttpConfig
   readonly log: Logger
   /** Who else speaks on this listener. */
@@ -78,7 +89,7 @@ const limits = {
  * cannot be read.
  */
 export async function startHttp(parts: HttpParts): Promise<HttpServer> {
-  const { view, captures, config, log, upgrades = new UpgradeRoutes() } = parts
+  const { config, log, upgrades = new UpgradeRoutes() } = parts
   const address = parseListen(config.listen)
   const offLoopback = isOffLoopback(address)
   const tokens = new TokenStore(config.tokens, log)
@@ -90,7 +101,7 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
     scheme: config.tls === null ? 'http' : 'https',
     allowedHosts: config.allowedHosts,
   }
-  const app = makeApp({ view, captures, config, log, door, access })
+  const { app, readers } = makeApp({ ...parts, door, access })
   const closeUpgraded = serveUpgrades(app.server, { routes: upgrades, door: () => door, access, log })
   const sizeUp = () => {
     app.server.maxConnections = limits.connections + upgrades.maxConnections
@@ -100,6 +111,7 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
   const close = () => {
     tokens.close()
     closeUpgraded()
+    readers.close()
     return closeApp(app)
   }
   try {
@@ -123,16 +135,15 @@ function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Lo
   }
 }
 
-interface AppParts {
-  view: SwitchView
-  captures: Captures | undefined
-  config: HttpConfig
-  log: Logger
+interface AppParts extends HttpParts {
   door: Door
   access: AccessControl
 }
 
-function makeApp({ view, captures, config, log, door, access }: AppParts): App {
+function makeApp({ view, control, events, captures, config, log, door, access }: AppParts): {
+  app: App
+  readers: EventReaders
+} {
   const guard = ({ headers }: FastifyRequest) => {
     const refused = refusal(headers, door)
     return refused && new HttpProblem(refused.status, refused.code, refused.detail)
@@ -152,7 +163,10 @@ function makeApp({ view, captures, config, log, door, access }: AppParts): App {
   app.removeContentTypeParser('text/plain')
 
   const methods = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ url, method }) => {
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', route => {
+    const { url, method } = route
+    routes.push(route)
     const known = methods.get(url) ?? new Set<string>()
     methods.set(url, known)
     for (const one of [method].flat()) known.add(one)
@@ -170,9 +184,14 @@ function makeApp({ view, captures, config, log, door, access }: AppParts): App {
   app.addHook('onResponse', async (request, reply) => writeAudit(log, request, reply))
 
   probeRoutes(app, view)
-  apiRoutes(app, view)
+  switchRoutes(app, view, control)
+  portRoutes(app, view, control)
+  fdbRoutes(app, view, control)
+  attachmentRoutes(app, 'transports', view, control)
+  attachmentRoutes(app, 'interfaces', view, control)
   if (captures !== undefined) captureRoutes(app, view, captures)
-  return app
+  docsRoutes(app, routes)
+  return { app, readers: eventRoutes(app, events) }
 }
 
 /** What is not there may be looked for by whoever may look at all. */

@@ -13,7 +13,7 @@ import { frame } from '../support/frames.js'
 import { recordingLogger } from '../support/recording-logger.js'
 import { until } from '../support/until.js'
 import { RelayServer, WebSocketPeer } from '../support/websocket-peer.js'
-import { fakeView } from '../unit/http/fake-view.js'
+import { fakeView, partsOf } from '../unit/http/fake-view.js'
 import { addressOf, type Harness, type Rig, type RigOptions, type Station } from './rig.js'
 
 /** How the switch meets its peers: on the HTTP server, on a listener of its own, or by dialling each. */
@@ -181,7 +181,7 @@ export class WebSocketRig implements Rig {
       allowedHosts: [],
       tls: null,
     }
-    this.#http = await startHttp({ view: fakeView(), config, log: this.log, upgrades: this.upgrades })
+    this.#http = await startHttp({ ...partsOf(fakeView()), config, log: this.log, upgrades: this.upgrades })
   }
 
   #common(name: string) {

@@ -6,7 +6,6 @@ import { after, before, describe, it } from 'node:test'
 import { PortField } from '#src/dataplane/shared-memory.js'
 import * as schemas from '#src/http/schemas.js'
 import type { HttpServer } from '#src/http/server.js'
-import { z } from '#src/http/zod-compiler.js'
 import { type Answer, ask, askRaw } from './client.js'
 import { type FakeView, fakeEntry, fakeView, recordingLog, serve } from './fake-view.js'
 
@@ -144,23 +143,27 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
     })
 
     it('answers 405 with Allow where only the method is wrong', async () => {
-      for (const path of [
-        '/metrics',
-        '/healthz',
-        '/readyz',
-        '/v1/switch',
-        '/v1/ports',
-        '/v1/ports/1',
-        '/v1/transports',
-        '/v1/fdb?limit=1',
-      ]) {
-        for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) {
+      const allowed = {
+        '/metrics': 'GET, HEAD',
+        '/healthz': 'GET, HEAD',
+        '/v1/switch': 'GET, HEAD, PATCH',
+        '/v1/ports': 'GET, HEAD',
+        '/v1/ports/1': 'DELETE, GET, HEAD, PATCH',
+        '/v1/transports': 'GET, HEAD, POST',
+        '/v1/interfaces/uplink/forwards': 'DELETE, GET, HEAD, POST',
+        '/v1/fdb?limit=1': 'GET, HEAD, POST',
+        '/v1/config/save': 'POST',
+        '/v1/events': 'GET',
+      }
+      for (const [path, allow] of Object.entries(allowed)) {
+        for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) {
+          if (allow.includes(method)) continue
           const answer = await ask(server.url, path, {
             method,
             headers: { 'content-type': 'text/xml', 'content-length': '0' },
           })
-          assertProblem(answer, 405, 'method-not-allowed', new RegExp(`has no ${method}, only GET, HEAD\\.`))
-          assert.equal(answer.headers.allow, 'GET, HEAD')
+          assertProblem(answer, 405, 'method-not-allowed', new RegExp(`has no ${method}, only ${allow}\\.`))
+          assert.equal(answer.headers.allow, allow)
         }
       }
     })
@@ -268,14 +271,5 @@ describe('the HTTP parser', () => {
     const answer = await askRaw(server.url, 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n')
     assert.match(answer, /^HTTP\/1\.1 421 /)
     assert.match(answer, /"code":"wrong-host"/)
-  })
-})
-
-describe('the schemas', () => {
-  it('can all be written as JSON Schema, as an OpenAPI document needs', () => {
-    for (const [name, schema] of Object.entries(schemas)) {
-      const written = z.toJSONSchema(schema, { target: 'draft-2020-12', io: 'output' })
-      assert.equal(written.type, 'object', name)
-    }
   })
 })

@@ -1,9 +1,11 @@
 /** A switch that exists only as numbers: two ports of one transport, over real shared counters. */
 
 import type { HttpConfig } from '#src/config/config.js'
+import { EventBus } from '#src/control/event-bus.js'
+import type { SwitchControl } from '#src/control/switch-control.js'
 import type { FdbEntryView, PortView, SwitchView, TransportView } from '#src/control/view.js'
 import { PortField, SharedCounters, SwitchField } from '#src/dataplane/shared-memory.js'
-import { type HttpServer, startHttp } from '#src/http/server.js'
+import { type HttpParts, type HttpServer, startHttp } from '#src/http/server.js'
 import type { Logger } from '#src/log.js'
 
 export interface FakeView extends SwitchView {
@@ -22,7 +24,9 @@ export function fakePort(id: number, peer: string | null): Omit<PortView, 'count
     kind: 'unixgram',
     peer,
     maxFrameSize: 1518,
+    enabled: true,
     isolated: false,
+    queueFrames: 2048,
     maxEntries: 4096,
     since: '2025-01-02T03:04:05.678Z',
   }
@@ -56,6 +60,7 @@ export function fakeView(): FakeView {
       startedAt: '2025-01-02T03:04:05.000Z',
       ports: view.portList.length,
       maxPorts: 8,
+      bufferBytes: 64 * 1024 * 1024,
       fdb: { entries: view.entries.length, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
       dataplane: { restarts: 0, alive: true },
       counters: counters.readSwitch(),
@@ -72,6 +77,8 @@ export function fakeView(): FakeView {
         kind: 'unixgram',
         listen: '/tmp/vms.sock',
         facts: {},
+        config: { name: 'vms', type: 'unixgram' },
+        forwards: null,
         ports: view.portList.length,
         drops: counters.readEndpoint(0),
       },
@@ -106,6 +113,11 @@ export function httpConfig(listen: string, more: Partial<HttpConfig> = {}): Http
   return { listen, permissions: 0o600, owner: null, group: null, tokens: [], allowedHosts: [], tls: null, ...more }
 }
 
+/** A switch that is only looked at; what changes one is tested on the running program. */
+export function partsOf(view: FakeView): Pick<HttpParts, 'view' | 'control' | 'events'> {
+  return { view, control: {} as SwitchControl, events: new EventBus() }
+}
+
 export function serve(view: FakeView, listen: string, log: Logger): Promise<HttpServer> {
-  return startHttp({ view, config: httpConfig(listen), log })
+  return startHttp({ ...partsOf(view), config: httpConfig(listen), log })
 }

@@ -8,7 +8,7 @@ import type { HttpConfig } from '#src/config/config.js'
 import { startHttp } from '#src/http/server.js'
 import { type UpgradeRoute, UpgradeRoutes } from '#src/upgrade-routes.js'
 import { askRaw } from './client.js'
-import { fakeView, httpConfig, recordingLog } from './fake-view.js'
+import { fakeView, httpConfig, partsOf, recordingLog } from './fake-view.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'tapswitch-upgrade-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -32,7 +32,7 @@ async function withServer(
 ): Promise<void> {
   const upgrades = new UpgradeRoutes()
   const config = httpConfig('127.0.0.1:0', more)
-  const server = await startHttp({ view: fakeView(), config, log: recordingLog(), upgrades })
+  const server = await startHttp({ ...partsOf(fakeView()), config, log: recordingLog(), upgrades })
   try {
     await test((path, headers = {}) => {
       const all = { host: 'localhost', connection: 'upgrade', upgrade: 'test', ...headers }

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { createConfig, lintFromString } from '@redocly/openapi-core'
+import * as captureSchemas from '#src/http/capture.js'
+import { examples } from '#src/http/examples.js'
+import type { OpenApiDocument, Operation } from '#src/http/openapi.js'
+import * as schemas from '#src/http/schemas.js'
+import type { HttpServer } from '#src/http/server.js'
+import { z } from '#src/http/zod-compiler.js'
+import { type Answer, ask } from './client.js'
+import { fakeView, recordingLog, serve } from './fake-view.js'
+
+describe('the OpenAPI document', () => {
+  let server: HttpServer
+  let document: OpenApiDocument
+  let answer: Answer
+
+  before(async () => {
+    server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    answer = await ask(server.url, '/openapi.json')
+    document = JSON.parse(answer.body)
+  })
+  after(() => server.close())
+
+  const operations = (): [string, string, Operation][] =>
+    Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]): [string, string, Operation] => [path, method, operation]),
+    )
+
+  it('passes the strictest set of rules of the linter, without a warning', async () => {
+    const config = await createConfig({ extends: ['recommended-strict'] })
+    const problems = await lintFromString({ source: answer.body, config, absoluteRef: '/openapi.json' })
+    assert.deepEqual(
+      problems.map(({ ruleId, message, location }) => [ruleId, message, location[0]?.pointer]),
+      [],
+    )
+  })
+
+  it('has every route of the contract', () => {
+    assert.equal(document.openapi, '3.1.0')
+    assert.match(answer.headers['content-type'] ?? '', /^application\/json/)
+    const routes = operations().map(([path, method]) => `${method.toUpperCase()} ${path}`)
+    for (const [methods, path] of [
+      ['GET', '/metrics'],
+      ['GET', '/healthz'],
+      ['GET', '/readyz'],
+      ['GET', '/openapi.json'],
+      ['GET', '/docs'],
+      ['GET PATCH', '/v1/switch'],
+      ['GET', '/v1/ports'],
+      ['GET PATCH DELETE', '/v1/ports/{id}'],
+      ['GET POST', '/v1/fdb'],
+      ['GET DELETE', '/v1/fdb/{mac}'],
+      ['POST', '/v1/fdb/flush'],
+      ['GET POST', '/v1/interfaces'],
+      ['GET DELETE', '/v1/interfaces/{name}'],
+      ['GET POST DELETE', '/v1/interfaces/{name}/forwards'],
+      ['GET POST', '/v1/transports'],
+      ['GET DELETE', '/v1/transports/{name}'],
+      ['GET', '/v1/events'],
+      ['POST', '/v1/config/save'],
+    ] as const) {
+      for (const method of methods.split(' ')) assert.ok(routes.includes(`${method} ${path}`), `${method} ${path}`)
+    }
+  })
+
+  it('says what each operation is for, what it takes and what it answers', () => {
+    for (const [path, method, { summary, parameters = [], requestBody, responses }] of operations()) {
+      const where = `${method} ${path}`
+      assert.ok(summary.length > 5, where)
+      for (const { name, description } of parameters) assert.ok(description.length > 5, `${where} ${name}`)
+      for (const { schema, example } of Object.values(requestBody?.content ?? {})) {
+        assert.ok(schema, where)
+        assert.ok(example !== undefined || requestBody?.required === false, `${where} has an example of its body`)
+      }
+      const json = Object.values(responses).flatMap(({ content = {} }) =>
+        Object.entries(content as Record<string, { example?: unknown }>).filter(([type]) => /json$/.test(type)),
+      )
+      if (path !== '/openapi.json') {
+        for (const [, { example }] of json) assert.ok(example !== undefined, `${where} has an example of its answer`)
+      }
+      for (const status of ['400', '403', '421']) assert.ok(responses[status], `${where} ${status}`)
+    }
+  })
+
+  it('asks for a token everywhere but at the probes', () => {
+    const open = operations().filter(([, , { security }]) => Array.isArray(security) && security.length === 0)
+    assert.deepEqual(
+      open.map(([path]) => path),
+      ['/healthz', '/readyz'],
+    )
+  })
+
+  it('has examples that its schemas allow', () => {
+    const byId = new Map(
+      Object.values({
+        ...schemas,
+        captureListSchema: captureSchemas.captureListSchema,
+        captureSchema: captureSchemas.captureSchema,
+      }).map((schema): [string, z.ZodType] => [z.globalRegistry.get(schema)?.id ?? '', schema]),
+    )
+    for (const [id, example] of Object.entries(examples)) {
+      const schema = byId.get(id)
+      assert.ok(schema, id)
+      assert.deepEqual(schema.parse(example), example, id)
+    }
+  })
+
+  it('is there as a page that needs nothing from elsewhere and runs no script', async () => {
+    const page = await ask(server.url, '/docs')
+    assert.equal(page.status, 200)
+    assert.equal(page.headers['content-type'], 'text/html; charset=utf-8')
+    assert.match(String(page.headers['content-security-policy']), /^default-src 'none'; style-src 'sha256-/)
+    assert.doesNotMatch(page.body, /<script|src=|url\(|https?:\/\/(?!json-schema)/)
+    for (const [path, method, { operationId }] of operations()) {
+      assert.ok(page.body.includes(`id="${operationId}"`), `${method} ${path}`)
+    }
+    const anchors = [...page.body.matchAll(/href="#([^"]+)"/g)].map(([, anchor]) => anchor)
+    for (const anchor of anchors) assert.ok(page.body.includes(`id="${anchor}"`), anchor)
+  })
+})

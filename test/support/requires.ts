@@ -20,6 +20,7 @@ const packageOf: Record<string, string> = {
   unshare: 'util-linux',
   vtysh: 'frr',
   sysctl: 'procps',
+  'systemd-socket-activate': 'systemd',
   vde_switch: 'vde2',
 }
 

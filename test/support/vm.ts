@@ -160,3 +160,8 @@ export function dgramNetdev({ local, remote }: { local: string; remote: string }
   const address = `local.type=unix,local.path=${local},remote.type=unix,remote.path=${remote}`
   return ['-netdev', `dgram,id=net0,${address}`]
 }
+
+/** QEMU's stream netdev on a unix path: as client of whoever listens there, or listening itself for one client at a time. */
+export function streamNetdev(path: string, server: 'on' | 'off'): string[] {
+  return ['-netdev', `stream,id=net0,server=${server},addr.type=unix,addr.path=${path}`]
+}

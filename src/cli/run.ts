@@ -9,6 +9,9 @@ import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
 import { startHttp } from '../http/server.js'
 import type { Logger } from '../log.js'
+import { inheritedSockets } from '../os/activation.js'
+import { noteInherited } from '../os/inheritance.js'
+import { platformLayout } from '../os/os.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
 import { createLogger } from './log.js'
@@ -21,6 +24,9 @@ export async function run(file: string, output: Output): Promise<number> {
   const configFile = new ConfigFile(resolve(file))
   const config = configFile.load()
   const log = createLogger(config.log.level)
+  noteInherited()
+  // Before anything is started: a child would take them for its own.
+  inheritedSockets(platformLayout())
   const signals = watchStopSignals()
   try {
     await runSwitch(configFile, config, log, signals, output)

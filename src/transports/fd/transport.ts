@@ -2,6 +2,7 @@
 import type { FdConfig } from '../../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import { OperatorError } from '../../errors.js'
+import { disinherit, isInherited } from '../../os/inheritance.js'
 import { nonBlocking } from '../../os/libc.js'
 import * as streams from '../../os/stream-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
@@ -10,21 +11,18 @@ import { type GivenOptions, STREAM, type StreamUpcall } from '../stream/options.
 import type { Facts, Transport } from '../transport.js'
 import { CONNECTED_DATAGRAMS, type ConnectedDatagramsOptions } from './options.js'
 
-/** Descriptors that are, or were, a transport's: a number cannot be inherited twice. */
-const used = new Set<number>()
-
 export async function openFd(config: FdConfig, context: StreamContext): Promise<FdTransport> {
   const { fd } = config
   const { layout } = context.os
-  const again = 'it is inherited once, when the switch starts'
-  if (used.has(fd)) throw new OperatorError(`descriptor ${fd} was used by a transport before; ${again}`)
+  if (!isInherited(fd)) {
+    throw new OperatorError(`descriptor ${fd} was not open when the switch started; one can only be inherited then`)
+  }
   const kind = streams.socketKind(layout, fd)
   if (kind === undefined) throw new OperatorError(`descriptor ${fd} is not an open datagram or stream socket`)
   if (!kind.connected) {
     const advice = kind.listening ? 'it listens; use a stream transport with listen' : 'connect it first'
     throw new OperatorError(`descriptor ${fd} is a socket that is not connected; ${advice}`)
   }
-  used.add(fd)
   nonBlocking(fd, layout.constants.O_NONBLOCK)
   return new FdTransport(config, context, kind.stream)
 }
@@ -55,8 +53,8 @@ export class FdTransport implements Transport<FdConfig> {
     const common = commonOptions({ ...config, keepAliveSeconds: 0 })
     const peer = this.where
     if (this.#isStream) {
-      const given = { id: 1, fd: config.fd, portName: config.name, peer }
-      const options: GivenOptions = { ...common, mode: 'given', connections: this.#open ? [given] : [] }
+      const given = { id: 1, fd: this.#open ? config.fd : -1, portName: config.name, peer }
+      const options: GivenOptions = { ...common, mode: 'given', connections: [given] }
       return { name: config.name, kind: STREAM, index, options }
     }
     const { policy, staticAddresses } = common
@@ -67,8 +65,7 @@ export class FdTransport implements Transport<FdConfig> {
   message(message: EndpointMessage): void {
     const upcall = message as unknown as StreamUpcall
     if (upcall.type !== 'ended' || !this.#open) return
-    this.#open = false
-    closeSocket(this.config.fd)
+    this.close()
     this.#context.report({ level: 'warn', event: 'disconnected', message: `${this.where} is over: ${upcall.reason}` })
   }
 
@@ -81,8 +78,10 @@ export class FdTransport implements Transport<FdConfig> {
   }
 
   close(): void {
-    if (this.#open) closeSocket(this.config.fd)
+    if (!this.#open) return
     this.#open = false
+    closeSocket(this.config.fd)
+    disinherit(this.config.fd)
   }
 }
 

@@ -245,8 +245,8 @@ export class StreamEndpoint implements Endpoint {
       return
     }
     const before = this.#byPort[port]
-    // It was restored.
-    if (before?.id === id) return
+    // It is over, or it was restored.
+    if (fd < 0 || before?.id === id) return
     // The end of the one before may not have been read yet.
     if (before !== undefined) this.#end(before, 'another connection took its place')
     this.#begin(fd, port, portName, id, peer)

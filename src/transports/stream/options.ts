@@ -9,6 +9,7 @@ export const STREAM = 'stream'
 export interface GivenConnection {
   /** Unique for this transport, never used again. */
   id: number
+  /** -1 when it is over; its port is kept, and is down. */
   fd: number
   /** Name of its port; the port stays until it is dropped, also when the connection ends. */
   portName: string

@@ -28,7 +28,7 @@ describe('what is written from the schema', () => {
 })
 
 describe('config/', () => {
-  const files = readdirSync(new URL('config/', root)).filter(file => !file.endsWith('.schema.json'))
+  const files = readdirSync(new URL('config/', root)).filter(file => file.endsWith('.yaml'))
 
   it('has a file to start with', () => assert.ok(files.includes('default.yaml')))
 
@@ -39,4 +39,20 @@ describe('config/', () => {
       assert.match(read(`config/${file}`), /^# yaml-language-server: \$schema=\.\/tapswitch\.schema\.json\n/)
     })
   }
+})
+
+describe('the units for systemd', () => {
+  const unit = (file: string) => read(`config/${file}`)
+  const value = (text: string, key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1]
+
+  it('name the socket that systemd.yaml asks for, where the service does not remove it', () => {
+    const socket = unit('tapswitch.socket')
+    assert.match(read('config/systemd.yaml'), new RegExp(`listen: "systemd:${value(socket, 'FileDescriptorName')}"`))
+    const directory = `/run/${value(unit('tapswitch.service'), 'RuntimeDirectory')}/`
+    assert.equal(value(socket, 'ListenStream')?.startsWith(directory), false)
+  })
+
+  it('start node itself, for systemd passes sockets to the main process only', () => {
+    assert.match(value(unit('tapswitch.service'), 'ExecStart') as string, /^\/usr\/bin\/node .*main\.js run -c /)
+  })
 })

@@ -23,6 +23,7 @@ interface Benchmark {
 
 const benchmarks: Benchmark[] = [
   { name: 'forwarding', common: true },
+  { name: 'websocket', common: true },
   { name: 'scrape', common: true },
   { name: 'soak', common: true },
   { name: 'growth', title: 'The cost of growth', common: false },

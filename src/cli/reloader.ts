@@ -64,6 +64,7 @@ export class Reloader {
   #fixedAtStart(config: Config): string[] {
     const changed: string[] = []
     if (!isDeepStrictEqual(config.http, this.#started.http)) changed.push('http')
+    if (!isDeepStrictEqual(config.process, this.#started.process)) changed.push('process')
     if (config.log.level !== this.#started.log.level) changed.push('log.level')
     return changed
   }

@@ -16,6 +16,7 @@ import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
 import { createLogger } from './log.js'
 import type { Output } from './output.js'
+import { goOnAs, requireCanBecome } from './privileges.js'
 import { Reloader } from './reloader.js'
 import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
@@ -48,6 +49,7 @@ async function runSwitch(
   signals: StopSignals,
   output: Output,
 ): Promise<void> {
+  requireCanBecome(config.process)
   const upgrades = new UpgradeRoutes()
   const plane = await ControlPlane.start(config, log, { upgrades, file })
   try {
@@ -65,6 +67,7 @@ async function runSwitch(
         void reloader.request()
       })
       await untilReady(plane.view)
+      if (config.process !== null) goOnAs(config.process, config.runtimeDir, socketsOf(plane.view, config), log)
       log.info({ http: http?.url ?? null }, 'ready')
       const signal = await signals.stop
       log.info({ signal }, 'stopping')
@@ -81,6 +84,12 @@ async function runSwitch(
 function announce(config: Config, log: Logger, output: Output): void {
   log.info({ file: config.file, config: effectiveConfig(config) }, 'configuration')
   if (config.transports.length > 0) output.out(['Attach a VM with:', ...launcherLines(config)].join('\n'))
+}
+
+/** Files that this switch made. */
+function socketsOf(view: SwitchView, { http }: Config): string[] {
+  const addresses = view.transports().map(({ listen }) => listen)
+  return [...addresses, http === false ? '' : http.listen].filter(address => address.startsWith('/'))
 }
 
 /** Milliseconds; opening is done by now, what is missing is the data plane's first turn. */

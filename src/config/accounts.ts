@@ -11,6 +11,11 @@ export function accountNumber(kind: AccountKind, name: string): number | undefin
   return fromFile ?? numberFromSystem(kind, name)
 }
 
+/** Number of a user's own group, or undefined when there is no such user. */
+export function primaryGroup(uid: number): number | undefined {
+  return lastNumber(run('id', ['-g', '--', String(uid)]))
+}
+
 /** Looks in text of the form of /etc/passwd or /etc/group: `name:password:number:...`. */
 export function numberInAccountFile(text: string, name: string): number | undefined {
   for (const line of text.split('\n')) {

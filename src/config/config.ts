@@ -3,6 +3,7 @@
  * rest of the program reads these types and never the file.
  */
 import type { InterfaceConfig } from './interfaces.js'
+import type { ProcessConfig } from './process.js'
 import type { TransportConfig } from './transports.js'
 
 export type { InterfaceConfig } from './interfaces.js'
@@ -30,6 +31,8 @@ export interface Config {
   readonly transports: readonly TransportConfig[]
   /** `false`: no HTTP server. */
   readonly http: HttpConfig | false
+  /** Whom it goes on as once everything is open; null: whoever started it. */
+  readonly process: ProcessConfig | null
   readonly log: { readonly level: LogLevel }
 }
 

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { account, allow, fileMode, group, list, name, oneOf, text } from './fields.js'
 import { isLoopback, parseHttpListen } from './http-listen.js'
 import { valueText } from './messages.js'
-import { resolveAccount, type Scope } from './scope.js'
+import { resolveOwnership, type Scope } from './scope.js'
 import { resolveSecret, type SecretSource, secret } from './secret.js'
 
 /** `read` sees everything but traffic; `control` also changes and captures. */
@@ -88,8 +88,7 @@ export function resolveHttpOptions(input: HttpInput, scope: Scope): HttpConfig |
   return {
     listen,
     permissions: Number.parseInt(input.permissions, 8),
-    owner: resolveAccount('user', input.owner, 'http.owner', scope),
-    group: resolveAccount('group', input.group, 'http.group', scope),
+    ...resolveOwnership(input, 'http', scope),
     tokens,
     allowedHosts: input.allowedHosts.map(host => host.toLowerCase()),
     tls: input.tls === undefined ? null : { certificate: pem(input.tls.certificate), key: pem(input.tls.key) },

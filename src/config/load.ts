@@ -7,7 +7,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { ConfigError } from '../errors.js'
-import { accountNumber } from './accounts.js'
+import { accountNumber, primaryGroup } from './accounts.js'
 import type { Config } from './config.js'
 import { issueMessage, problemsOf } from './messages.js'
 import { resolveConfig, runtimeDirOf } from './resolve.js'
@@ -40,12 +40,12 @@ export function loadConfigText(text: string, file: string, env: NodeJS.ProcessEn
 
 /** This machine, and this process. */
 export function surroundings(file: string, env: NodeJS.ProcessEnv = process.env): Surroundings {
-  return { file, platform: process.platform, env, uid: ownUid(), accountNumber }
+  return { file, platform: process.platform, env, uid: startedAs, accountNumber, primaryGroup }
 }
 
 /** Where sockets are when no configuration says so. */
 export function defaultRuntimeDir(env: NodeJS.ProcessEnv = process.env): string {
-  return runtimeDirOf(env, ownUid())
+  return runtimeDirOf(env, startedAs)
 }
 
 /**
@@ -62,7 +62,8 @@ export function parseConfig(text: string, file: string): ConfigInput {
   return result.data
 }
 
-const ownUid = () => process.getuid?.() ?? 0
+/** Not who it is now: what a file means must not change when root's rights are given up. */
+const startedAs = process.getuid?.() ?? 0
 
 /** @throws ConfigError */
 export function readConfigFile(file: string): string {

@@ -11,6 +11,7 @@ import { resolveHttpOptions } from './http.js'
 import { fixedInterfacePorts, resolveInterface } from './interfaces.js'
 import { defaultEntriesPerPort } from './limits.js'
 import { valueText } from './messages.js'
+import { resolveProcess } from './process.js'
 import type { ConfigInput } from './schema.js'
 import type { Scope, Surroundings } from './scope.js'
 import { SocketPaths } from './socket-paths.js'
@@ -21,7 +22,8 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   const problems: Problem[] = []
   const runtimeDir = resolveRuntimeDir(input, around)
   const paths = new SocketPaths(runtimeDir, around.platform, problems)
-  const scope: Scope = { around, paths, problems, switch: resolveSwitch(input, problems) }
+  const process = resolveProcess(input.process, { around, problems })
+  const scope: Scope = { around, paths, problems, switch: resolveSwitch(input, problems), process }
 
   const interfaces = input.interfaces.map((entry, i) => resolveInterface(entry, `interfaces[${i}]`, scope))
   const transports = input.transports.map((entry, i) => resolveTransport(entry, `transports[${i}]`, scope))
@@ -33,12 +35,13 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   checkSockets(transports, problems)
   checkStaticAddresses(placed, scope)
   checkPortCount(interfaces, transports, scope)
+  if (process !== null) checkUndoneByRoot(interfaces, problems)
   const http = resolveHttp(input, scope)
   if (input.http === false) checkServedWithout(transports, problems)
   paths.checkLoops()
 
   if (problems.length > 0) throw new ConfigError(problems)
-  return { file: around.file, runtimeDir, switch: scope.switch, interfaces, transports, http, log: input.log }
+  return { file: around.file, runtimeDir, switch: scope.switch, interfaces, transports, http, process, log: input.log }
 }
 
 function resolveRuntimeDir(input: ConfigInput, { env, uid }: Surroundings): string {
@@ -123,6 +126,15 @@ function checkPortCount(
 function resolveHttp(input: ConfigInput, scope: Scope): HttpConfig | false {
   if (input.http === false) return false
   return resolveHttpOptions(input.http, scope) ?? false
+}
+
+/** Their bridges, NAT and DHCP server are taken down at the end, which takes root. */
+function checkUndoneByRoot(interfaces: readonly InterfaceConfig[], problems: Problem[]): void {
+  for (const [i, config] of interfaces.entries()) {
+    if (config.type !== 'tap' || config.mode === 'host') continue
+    const message = `"${config.mode}" is not together with process.user: root has to undo it at the end`
+    problems.push({ path: `interfaces[${i}].mode`, message })
+  }
 }
 
 function checkServedWithout(transports: readonly TransportConfig[], problems: Problem[]): void {

@@ -12,6 +12,7 @@ import { allow, group, name, oneOf, shortList, wholeNumber } from './fields.js'
 import { httpOptions } from './http.js'
 import { interfaceForms } from './interfaces.js'
 import { bufferBytes, maxFrameSize, maxInterfaces, maxTransports } from './limits.js'
+import { processOptions } from './process.js'
 import { transportForms } from './transports.js'
 
 const transport = allow('a transport: a mapping with name and type', z.union(transportForms))
@@ -55,6 +56,9 @@ export const configSchema = group({
   http: allow('false or a mapping of options', z.union([httpOptions, z.literal(false)]))
     .prefault({})
     .describe('HTTP server for metrics and state; `false` turns it off.'),
+  process: processOptions
+    .optional()
+    .describe('Whom the switch goes on as once everything is open. Default: whoever started it.'),
   log: group({
     level: oneOf(logLevels).default('info').describe('The least that is written.'),
   })

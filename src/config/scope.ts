@@ -7,6 +7,7 @@ import type { AccountKind } from './accounts.js'
 import type { PortPolicyConfig, SwitchConfig } from './config.js'
 import { valueText } from './messages.js'
 import type { PortPolicyInput } from './port-schema.js'
+import type { ProcessConfig } from './process.js'
 import type { SocketPaths } from './socket-paths.js'
 
 /** What the result depends on besides the file. */
@@ -18,6 +19,8 @@ export interface Surroundings {
   /** Of who runs the switch. */
   readonly uid: number
   readonly accountNumber: (kind: AccountKind, name: string) => number | undefined
+  /** Group of a user as the system has it; undefined for a number that is nobody's. */
+  readonly primaryGroup: (uid: number) => number | undefined
 }
 
 export interface Scope {
@@ -25,6 +28,8 @@ export interface Scope {
   readonly paths: SocketPaths
   readonly problems: Problem[]
   readonly switch: SwitchConfig
+  /** Whom the process goes on as; null: who it is. */
+  readonly process: ProcessConfig | null
 }
 
 /** `path` is that of the `port` mapping, e.g. `transports[0].port`. */
@@ -69,7 +74,7 @@ export function resolveAccount(
   kind: AccountKind,
   value: string | number | undefined,
   path: string,
-  scope: Scope,
+  scope: Pick<Scope, 'around' | 'problems'>,
 ): number | null {
   if (value === undefined) return null
   if (typeof value === 'number') return value
@@ -79,6 +84,18 @@ export function resolveAccount(
     return null
   }
   return number
+}
+
+/** Whose a socket file becomes: by default that of who serves it. Null leaves what the process has. */
+export function resolveOwnership(
+  input: { readonly owner?: string | number | undefined; readonly group?: string | number | undefined },
+  path: string,
+  scope: Scope,
+): { owner: number | null; group: number | null } {
+  return {
+    owner: resolveAccount('user', input.owner, `${path}.owner`, scope) ?? scope.process?.uid ?? null,
+    group: resolveAccount('group', input.group, `${path}.group`, scope) ?? scope.process?.gid ?? null,
+  }
 }
 
 /** Octets in lower case with colons. */

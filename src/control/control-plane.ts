@@ -91,7 +91,7 @@ export class ControlPlane {
     this.#file = file
     this.events = this.#bus
     const os = createOs()
-    this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir)
+    this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir, config.process?.uid)
     const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxAttachments }
     this.#dataPlane = new DataPlane(os, settingsOf(config), shape, log)
     const events = new EventLog(log, this.#dataPlane)

@@ -5,14 +5,17 @@
 import { lstatSync, mkdirSync, rmdirSync } from 'node:fs'
 import { OperatorError } from '../errors.js'
 
-/** Makes the directory where it is missing. Returns what undoes that, if it is empty then. */
-export function ensureRuntimeDir(path: string): () => void {
+/**
+ * Makes the directory where it is missing. Returns what undoes that, if it is empty then. It may be that of `successor` too, whom
+ * an earlier run went on as.
+ */
+export function ensureRuntimeDir(path: string, successor: number | null = null): () => void {
   const made = make(path)
   const stats = lstatSync(path)
   const about = { path: 'runtimeDir', value: path }
   if (!stats.isDirectory()) throw new OperatorError(`"${path}" is not a directory`, about)
   const uid = process.getuid?.()
-  if (stats.uid !== uid) {
+  if (stats.uid !== uid && stats.uid !== successor) {
     throw new OperatorError(`"${path}" belongs to user ${stats.uid}, must be ours (user ${uid})`, about)
   }
   const mode = stats.mode & 0o777

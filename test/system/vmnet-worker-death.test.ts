@@ -53,6 +53,7 @@ describe('a data plane that dies with a vmnet interface', { ...requirements(stan
       env: {},
       uid: process.getuid?.() ?? 0,
       accountNumber: () => undefined,
+      primaryGroup: () => undefined,
     }
     control = await ControlPlane.start(resolveConfig(parseConfig(text, file), scope), recordingLogger())
     dataPlane = start.mock.calls[0]?.this as DataPlane

@@ -66,6 +66,7 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
       env: {},
       uid: process.getuid?.() ?? 0,
       accountNumber: () => undefined,
+      primaryGroup: () => undefined,
     })
   }
 

@@ -6,7 +6,7 @@ import { account, allow, fileMode, flag, group, name, oneOf, wholeNumber } from 
 import { isLoopback } from '../http-listen.js'
 import { valueText } from '../messages.js'
 import { portPolicyOfMany, portPolicyOfOne } from '../port-schema.js'
-import { resolveAccount, resolvePort, type Scope } from '../scope.js'
+import { resolveOwnership, resolvePort, type Scope } from '../scope.js'
 import { formatTcp, listenAddress, parseStreamAddress, remoteAddress } from '../stream-address.js'
 
 const common = {
@@ -146,8 +146,7 @@ function resolve(input: Input, path: string, scope: Scope): StreamConfig {
     maxPeers: input.peers === 'many' ? input.maxPeers : 1,
     allowRemote: input.allowRemote,
     permissions: Number.parseInt(input.permissions, 8),
-    owner: resolveAccount('user', input.owner, `${path}.owner`, scope),
-    group: resolveAccount('group', input.group, `${path}.group`, scope),
+    ...resolveOwnership(input, path, scope),
   }
 }
 

@@ -4,7 +4,7 @@ import type { AttachmentType } from '../attachment.js'
 import type { PortPolicyConfig } from '../config.js'
 import { account, allow, fileMode, group, name, oneOf, socketPath, wholeNumber } from '../fields.js'
 import { portPolicyOfMany, portPolicyOfOne } from '../port-schema.js'
-import { resolveAccount, resolvePort, type Scope } from '../scope.js'
+import { resolveOwnership, resolvePort, type Scope } from '../scope.js'
 
 const common = {
   name: name().describe(
@@ -112,8 +112,7 @@ function resolve(input: Input, path: string, scope: Scope): UnixgramConfig {
     type: input.type,
     name: input.name,
     permissions: Number.parseInt(input.permissions, 8),
-    owner: resolveAccount('user', input.owner, `${path}.owner`, scope),
-    group: resolveAccount('group', input.group, `${path}.group`, scope),
+    ...resolveOwnership(input, path, scope),
     port: resolvePort(input.port, `${path}.port`, scope),
   }
   if ('connect' in input) {

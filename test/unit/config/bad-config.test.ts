@@ -46,7 +46,7 @@ const options: Case[] = [
   [
     'an unknown option',
     'ports: 4',
-    'ports: unknown option, known here: runtimeDir, switch, interfaces, transports, http, log',
+    'ports: unknown option, known here: runtimeDir, switch, interfaces, transports, http, process, log',
   ],
   ['a misspelt option', 'swich: {}', 'swich: unknown option, did you mean switch?'],
   [
@@ -58,7 +58,7 @@ const options: Case[] = [
   [
     '__proto__',
     '__proto__: { log: 1 }',
-    '__proto__: unknown option, known here: runtimeDir, switch, interfaces, transports, http, log',
+    '__proto__: unknown option, known here: runtimeDir, switch, interfaces, transports, http, process, log',
   ],
   ['a relative runtimeDir', 'runtimeDir: run', 'runtimeDir: "run" is not an absolute path'],
   ['an empty mapping', 'switch:', 'switch: empty, must be a mapping of options'],

@@ -9,6 +9,7 @@ export const linux: Surroundings = {
   platform: 'linux',
   env: { XDG_RUNTIME_DIR: '/run/user/1000' },
   uid: 1000,
+  primaryGroup: uid => ({ 1001: 1001 })[uid],
   accountNumber: (kind, name) => ({ user: { alice: 1001 }, group: { staff: 50 } })[kind][name as never],
 }
 

@@ -27,6 +27,7 @@ describe('a configuration', () => {
       interfaces: [],
       transports: [],
       http: { listen: '127.0.0.1:9676', ...closed },
+      process: null,
       log: { level: 'info' },
     })
   })

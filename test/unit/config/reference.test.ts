@@ -56,3 +56,18 @@ describe('the units for systemd', () => {
     assert.match(value(unit('tapswitch.service'), 'ExecStart') as string, /^\/usr\/bin\/node .*main\.js run -c /)
   })
 })
+
+describe('the daemon of launchd', () => {
+  const plist = read('config/dev.tapswitch.plist')
+  const after = (key: string) => new RegExp(`<key>${key}</key>\\s*<(\\w+)>([\\s\\S]*?)</\\1>`).exec(plist)?.[2] ?? ''
+
+  it('runs node itself, on a configuration', () => {
+    const words = [...after('ProgramArguments').matchAll(/<string>(.*?)<\/string>/g)].map(match => match[1])
+    assert.match(words.join(' '), /^\/usr\/local\/bin\/node \S*dist\/cli\/main\.js run -c \S+\.yaml$/)
+  })
+
+  it('is named as its file, and given longer to stop than the switch takes', () => {
+    assert.equal(after('Label'), 'dev.tapswitch')
+    assert.ok(Number(after('ExitTimeOut')) > 10)
+  })
+})

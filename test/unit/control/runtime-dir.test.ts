@@ -74,6 +74,13 @@ describe('the runtime directory', () => {
     refused(/belongs to user 12345, must be ours \(user 0\)/)
   })
 
+  it('may belong to whom an earlier run went on as', requirements({ root: true }), () => {
+    mkdirSync(path, { mode: 0o700 })
+    chownSync(path, 12345, 12345)
+    ensureRuntimeDir(path, 12345)()
+    assert.ok(existsSync(path))
+  })
+
   it('is refused when it is a link, even to a folder of ours', () => {
     mkdirSync(join(folder, 'real'), { mode: 0o700 })
     symlinkSync('real', path)

@@ -5,23 +5,24 @@
  * functions are put into it first. libslirp is consistent: a thread is ended between two of its JavaScript instructions or on its way
  * out of a call, never within C.
  */
-import { Callbacks } from './callbacks.js'
+import { Callbacks, type Handlers } from './callbacks.js'
 import { loadSlirp } from './library.js'
 import type { SharedState } from './shared-state.js'
 
 export function bury(shared: SharedState): void {
   if (shared.stack === 0) return
-  const callbacks = new Callbacks(shared, {
+  const library = loadSlirp()
+  const handlers: Handlers = {
     sendPacket: () => {},
     guestError: () => {},
     socketOpened: () => {},
     socketClosed: () => {},
-    now: () => 0,
     newTimer: () => 1,
     freeTimer: () => {},
     setTimer: () => {},
-  })
-  loadSlirp().cleanup(shared.stack)
+  }
+  const callbacks = new Callbacks(shared, handlers, library.load64)
+  library.cleanup(shared.stack)
   shared.stack = 0
   callbacks.close()
 }

@@ -3,6 +3,8 @@
  * while it is being called, so all of them run on the thread that does.
  *
  * One costs about 0.2 us, and a copy of a frame inside 0.15 us more (koffi 3.3; 1.8 us with a view, 3.4 us decoded to an array).
+ * libslirp asks for the time with every packet it sends. The time of a turn will do, it is in shared memory, and glib, which
+ * libslirp is built on, exports a function that reads a 64-bit integer from an address: so that callback is C where there is glib.
  */
 import koffi from 'koffi'
 import { type CallbackName, callbackNames, type SharedState } from './shared-state.js'
@@ -14,12 +16,10 @@ export interface Handlers {
   /** A socket of the host that it opened, or is about to close. */
   socketOpened(fd: number): void
   socketClosed(fd: number): void
-  /** Nanoseconds on a monotonic clock. */
-  now(): number
   /** Returns a handle, not 0. `run` is C code for libslirp before 4.7, 0 for `slirp_handle_timer` afterwards. */
   newTimer(id: number, run: number, opaque: number): number
   freeTimer(handle: number): void
-  /** `at`: milliseconds on the clock of `now`. */
+  /** `at`: milliseconds on the clock of `SharedState.now`. */
   setTimer(handle: number, at: number): void
 }
 
@@ -45,7 +45,7 @@ export class Callbacks {
   readonly #registered: bigint[] = []
 
   /** Puts them into the table, over what was there. */
-  constructor(shared: SharedState, handlers: Handlers) {
+  constructor(shared: SharedState, handlers: Handlers, load64: bigint | null) {
     const functions: Record<CallbackName, (...args: number[]) => number | undefined> = {
       send_packet: (address, length) => {
         handlers.sendPacket(address, length)
@@ -56,7 +56,7 @@ export class Callbacks {
         handlers.guestError()
         return undefined
       },
-      clock_get_ns: () => handlers.now(),
+      clock_get_ns: () => shared.now,
       timer_new: (run, opaque) => handlers.newTimer(0, run, opaque),
       timer_free: handle => {
         handlers.freeTimer(handle)
@@ -79,6 +79,10 @@ export class Callbacks {
       timer_new_opaque: (id, opaque) => handlers.newTimer(id, 0, opaque),
     }
     for (const name of callbackNames) {
+      if (name === 'clock_get_ns' && load64 !== null) {
+        shared.setCallback(name, load64)
+        continue
+      }
       const address = koffi.register(functions[name], koffi.pointer(prototypes[name]))
       this.#registered.push(address)
       shared.setCallback(name, address)

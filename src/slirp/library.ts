@@ -39,6 +39,8 @@ export interface SlirpLibrary {
   readonly version: string
   /** 1 to 4. */
   readonly configVersion: number
+  /** A C function that returns the 64-bit integer its argument points to; null where glib is not behind libslirp. */
+  readonly load64: bigint | null
   /** Returns the address of a `struct Slirp`, 0 when it refuses the configuration. */
   readonly create: (config: object, callbacks: number, opaque: number) => number
   readonly cleanup: Call
@@ -148,6 +150,13 @@ function bind({ file, handle }: Opened): SlirpLibrary {
       return null
     }
   }
+  const symbol = (name: string): bigint | null => {
+    try {
+      return koffi.address(handle.symbol(name))
+    } catch {
+      return null
+    }
+  }
   const version = (handle.func('const char *slirp_version_string()') as unknown as () => string)()
   const configVersion = configVersionOf(version)
   if (configVersion === undefined) {
@@ -158,6 +167,7 @@ function bind({ file, handle }: Opened): SlirpLibrary {
     file,
     version,
     configVersion,
+    load64: symbol('g_atomic_pointer_get'),
     create: create as unknown as SlirpLibrary['create'],
     cleanup: call('void slirp_cleanup(uintptr_t slirp)'),
     fill: call('void slirp_pollfds_fill(uintptr_t slirp, uintptr_t timeout, uintptr_t add, uintptr_t opaque)'),

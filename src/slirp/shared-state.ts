@@ -4,7 +4,8 @@
  *
  *     0    struct SlirpCb, eleven pointers
  *     88   Slirp *, 0 while there is none
- *     96   counters, 64-bit floats, one writer
+ *     96   the time in nanoseconds, 64-bit integer
+ *     104  counters, 64-bit floats, one writer
  */
 import koffi from 'koffi'
 
@@ -26,7 +27,8 @@ export type CallbackName = (typeof callbackNames)[number]
 
 const POINTER = 8
 const STACK = callbackNames.length * POINTER
-const COUNTERS = STACK + POINTER
+const CLOCK = STACK + POINTER
+const COUNTERS = CLOCK + 8
 
 const counterNames = ['dropped', 'refused', 'guestErrors', 'sockets'] as const
 export type CounterName = (typeof counterNames)[number]
@@ -36,12 +38,17 @@ export class SharedState {
   readonly buffer: SharedArrayBuffer
   /** Of the table of callbacks, for C. */
   readonly address: number
+  /** Of the time, for C: what libslirp hands back with every callback. */
+  readonly clockAddress: number
   readonly #pointers: BigUint64Array
+  readonly #clock: BigInt64Array
   readonly #cells: Float64Array
 
   constructor(buffer = new SharedArrayBuffer(COUNTERS + counterNames.length * 8)) {
     this.buffer = buffer
     this.address = Number(koffi.address(new Uint8Array(buffer)))
+    this.clockAddress = this.address + CLOCK
+    this.#clock = new BigInt64Array(buffer, CLOCK, 1)
     this.#pointers = new BigUint64Array(buffer, 0, callbackNames.length + 1)
     this.#cells = new Float64Array(buffer, COUNTERS)
   }
@@ -57,6 +64,15 @@ export class SharedState {
 
   setCallback(name: CallbackName, address: bigint): void {
     this.#pointers[callbackNames.indexOf(name)] = address
+  }
+
+  /** Nanoseconds on a monotonic clock. */
+  get now(): number {
+    return Number(this.#clock[0])
+  }
+
+  set now(nanoseconds: number) {
+    this.#clock[0] = BigInt(nanoseconds)
   }
 
   /** Frames of the stack that the link had no room for. */

@@ -14,7 +14,7 @@ import { errno } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'
 import { formatIpv4 } from '../wire/ip-address.js'
 import { type Ipv4Interface, netmask } from '../wire/ipv4-network.js'
-import { addPollFunction, Callbacks, callTimer, returnedFunction } from './callbacks.js'
+import { addPollFunction, Callbacks, callTimer, type Handlers, returnedFunction } from './callbacks.js'
 import type { SlirpLibrary } from './library.js'
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, type PollSet } from './poll-set.js'
 import type { SharedState } from './shared-state.js'
@@ -61,7 +61,6 @@ export class SlirpStack {
   /** Of guests' connections and flows; those that wait to be polled among them, so the poll set would tell too few. */
   readonly #sockets = new Set<number>()
   #polls: PollSet | null = null
-  #now = 0
 
   /** Throws OperatorError when the library is too old for an option. */
   constructor({ library, shared, config, send, clock, configVersion = library.configVersion }: StackParts) {
@@ -70,16 +69,16 @@ export class SlirpStack {
     this.#shared = shared
     this.#clock = clock
     this.#tick()
-    this.#callbacks = new Callbacks(shared, {
+    const handlers: Handlers = {
       sendPacket: send,
       guestError: () => shared.guestError(),
       socketOpened: fd => this.#countSocket(fd, true),
       socketClosed: fd => this.#countSocket(fd, false),
-      now: () => this.#now,
       newTimer: (id, run, opaque) => this.#timers.add(id, run, opaque),
       freeTimer: handle => this.#timers.free(handle),
       setTimer: (handle, at) => this.#timers.set(handle, at),
-    })
+    }
+    this.#callbacks = new Callbacks(shared, handlers, library.load64)
     this.#addPoll = koffi.register(
       (fd: number, events: number) => (this.#polls as PollSet).add(fd, toPoll[events & 31]),
       addPollFunction,
@@ -88,7 +87,7 @@ export class SlirpStack {
       (place: number) => fromPoll[(this.#polls as PollSet).returned(place) & 31],
       returnedFunction,
     )
-    this.#stack = library.create(this.#configuration(config, configVersion), shared.address, 0)
+    this.#stack = library.create(this.#configuration(config, configVersion), shared.address, shared.clockAddress)
     if (this.#stack === 0) throw new Error('libslirp refused its configuration')
     shared.stack = this.#stack
   }
@@ -177,7 +176,7 @@ export class SlirpStack {
   }
 
   #tick(): void {
-    this.#now = Math.round(this.#clock() * 1e6)
+    this.#shared.now = Math.round(this.#clock() * 1e6)
   }
 
   #configuration(config: SlirpConfig, version: number): object {

@@ -15,12 +15,16 @@ import { load } from '../config/load-text.js'
 
 const RA = 134
 
-for (const configVersion of [1, 2, 3, 4]) {
-  describe(`libslirp with version ${configVersion} of its configuration`, slirpNeeds(), () => {
+for (const { configVersion, withGlib } of [1, 2, 3, 4].flatMap(configVersion => [
+  { configVersion, withGlib: true },
+  { configVersion, withGlib: false },
+])) {
+  const clock = withGlib ? 'the clock of glib' : 'a clock of ours'
+  describe(`libslirp with version ${configVersion} of its configuration and ${clock}`, slirpNeeds(), () => {
     it('answers DHCP, and announces its IPv6 network by a timer', () => {
       const frames: Uint8Array[] = []
       let now = 1_000_000
-      const { stack, shared } = makeStack(configVersion, { frames, clock: () => now })
+      const { stack, shared } = makeStack(configVersion, { frames, clock: () => now, withGlib })
       try {
         const message = udp(68, 67, dhcp(1, ALICE))
         const packet = ip(bytes4('0.0.0.0'), bytes4('255.255.255.255'), protocol.udp, message)
@@ -63,14 +67,19 @@ describe('an option that came later than the library', slirpNeeds(), () => {
 interface Making {
   frames?: Uint8Array[]
   clock?: () => number
+  withGlib?: boolean
   options?: string
 }
 
-function makeStack(configVersion: number, { frames = [], clock = () => 0, options = 'mtu: 1500' }: Making) {
+function makeStack(
+  configVersion: number,
+  { frames = [], clock = () => 0, withGlib = true, options = 'mtu: 1500' }: Making,
+) {
   const config = load(`interfaces: [{ name: nat, type: slirp, ${options} }]`).interfaces[0] as SlirpConfig
   const shared = new SharedState()
   const send = (address: number, length: number) => {
     frames.push(new Uint8Array(viewOf(address, length).buffer.slice(0)))
   }
-  return { shared, stack: new SlirpStack({ library: loadSlirp(), shared, config, send, clock, configVersion }) }
+  const library = withGlib ? loadSlirp() : { ...loadSlirp(), load64: null }
+  return { shared, stack: new SlirpStack({ library, shared, config, send, clock, configVersion }) }
 }

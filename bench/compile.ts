@@ -17,6 +17,9 @@ const flags = ['-O2', '-Wall', '-Wextra']
 
 export type Program = 'forwarder' | 'stream-forwarder' | 'load' | 'scrape'
 
+/** The program that moves bytes in test VMs, for this side. */
+export const netbenchSource = join(root, 'test', 'support', 'guest', 'netbench.c')
+
 /** A program that cannot be built here, and why: rows that need it are skipped with this reason. */
 export class CannotCompile extends Error {
   override readonly name = 'CannotCompile'

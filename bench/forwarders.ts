@@ -67,7 +67,7 @@ async function launch(start: Launch): Promise<Forwarder> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -99,14 +99,16 @@ async function cStreamForwarder(cpu?: number) {
 
 /** Starts the switch as a user would, with these transports. */
 export function startTapswitch(
-  transports: { name: string; listen: string; type?: 'stream'; peers?: 'one' }[],
+  transports: { name: string; listen: string; peers?: 'one'; type?: 'stream' }[],
   cpu?: number,
+  interfaces: object[] = [],
 ) {
   return launch(async directory => {
     const httpPort = await freePort()
     const config = {
       runtimeDir: directory,
       switch: { name: 'bench', maxFrameSize },
+      interfaces,
       transports: transports.map(transport => ({ type: 'unixgram', ...transport })),
       http: { listen: `127.0.0.1:${httpPort}` },
     }

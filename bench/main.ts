@@ -28,6 +28,7 @@ const benchmarks: Benchmark[] = [
   { name: 'soak', common: true },
   { name: 'growth', title: 'The cost of growth', common: false },
   { name: 'vm-to-vm', title: 'VM to VM', common: false },
+  { name: 'slirp', title: 'VM to host by NAT', common: false },
 ]
 
 function run(name: string, args: string[]): Promise<number> {

@@ -41,17 +41,7 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     threads = []
     process.on('worker', note)
     log = recordingLogger()
-    const forwards = [{ host: `127.0.0.1:${forwardedPort}`, guest: '10.0.2.15:22' }]
-    const config = load(
-      JSON.stringify({
-        runtimeDir: lab.folder,
-        interfaces: [{ name: 'nat', type: 'slirp', hostLoopback: true, forwards }],
-        transports: [{ name: 'vm', type: 'unixgram', listen: 'vm.sock', peers: 'one' }],
-        http: false,
-      }),
-      { ...linux, uid: process.getuid?.() ?? 0 },
-    )
-    control = await ControlPlane.start(config, log)
+    control = await ControlPlane.start(configure([forwardedPort]), log)
     const peer = lab.qemu('guest.sock', 'vm.sock')
     guest = new SlirpGuest('52:54:00:00:00:01', frame => void peer.send(frame).catch(() => {}))
     isPumping = true
@@ -69,6 +59,30 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     process.off('worker', note)
     await lab.close()
   })
+
+  function configure(ports: number[]) {
+    const forwards = ports.map(number => ({ host: `127.0.0.1:${number}`, guest: '10.0.2.15:22' }))
+    return load(
+      JSON.stringify({
+        runtimeDir: lab.folder,
+        interfaces: [{ name: 'nat', type: 'slirp', hostLoopback: true, forwards }],
+        transports: [{ name: 'vm', type: 'unixgram', listen: 'vm.sock', peers: 'one' }],
+        http: false,
+      }),
+      { ...linux, uid: process.getuid?.() ?? 0 },
+    )
+  }
+
+  /** Whether somebody listens on this port of the host. */
+  async function isForwarded(number: number): Promise<boolean> {
+    const socket = connect(number, '127.0.0.1').on('error', () => {})
+    const accepted = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    return accepted
+  }
 
   const events = () => log.lines.map(({ fields }) => (fields as { event?: string }).event)
   const port = () => control.view.ports().find(({ name }) => name === 'nat')
@@ -102,24 +116,26 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     assert.ok(events().indexOf('slirp-died') < events().indexOf('slirp-restarted'))
     await guest.dhcp()
     assert.equal(await guest.exchange('10.0.2.2', serverPort, 'again', 5), 'again')
-    const client = await eventually(
-      async () => {
-        const socket = connect(forwardedPort, '127.0.0.1').on('error', () => {})
-        const [event] = await Promise.race([
-          once(socket, 'connect').then(() => ['connect']),
-          once(socket, 'close').then(() => ['close']),
-        ])
-        return event === 'connect' ? socket : null
-      },
-      socket => socket !== null,
-      'the forward is in force again',
-      15_000,
-    )
+    await eventually(() => isForwarded(forwardedPort), Boolean, 'the forward is in force again', 15_000)
     await guest.next(frame => {
       const packet = packetOf(frame)
       return packet?.protocol === protocol.tcp && segmentOf(packet.payload).to === 22 ? true : null
     }, 'somebody knocks at port 22')
-    client?.destroy()
+  })
+
+  it('changes its forwards by a reload without closing anything', async () => {
+    const connection = await guest.connect(bytes4('10.0.2.2'), serverPort)
+    const another = await freePort()
+    const report = await control.reload(configure([another]))
+    assert.deepEqual(report.changed, ['nat'])
+    await eventually(() => isForwarded(another), Boolean, 'the new forward')
+    await eventually(
+      () => isForwarded(forwardedPort),
+      forwarded => !forwarded,
+      'the old forward is gone',
+    )
+    connection.send(Buffer.from('still'))
+    assert.equal(await connection.read(5), 'still')
   })
 
   it('leaves nothing behind: no thread, no descriptor, no port of the host', async () => {

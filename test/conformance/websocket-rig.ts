@@ -1,6 +1,6 @@
 /** A real data plane in its own thread, with WebSocket transports, and peers that are WebSockets of this test. */
 import assert from 'node:assert/strict'
-import type { WebSocketConfig, WebSocketConnectConfig, WebSocketListenConfig } from '#src/config/config.js'
+import type { TokenConfig, WebSocketConfig, WebSocketConnectConfig, WebSocketListenConfig } from '#src/config/config.js'
 import { DataPlane, type PortRecord } from '#src/dataplane/data-plane.js'
 import type { Command } from '#src/dataplane/messages.js'
 import type { EndpointDropReason, PortCounters } from '#src/dataplane/shared-memory.js'
@@ -70,10 +70,11 @@ export class WebSocketRig implements Rig {
     })
   }
 
-  async start(options: Partial<WebSocketListenConfig> = {}): Promise<void> {
+  /** `tokens`: of the HTTP server's API. */
+  async start(options: Partial<WebSocketListenConfig> = {}, tokens: readonly TokenConfig[] = []): Promise<void> {
     await this.dataPlane.start()
     if (this.#role === 'connect') return
-    if (this.#role === 'http') await this.#startHttp()
+    if (this.#role === 'http') await this.#startHttp(tokens)
     await this.attach(this.listenConfig(options))
   }
 
@@ -171,13 +172,13 @@ export class WebSocketRig implements Rig {
     return []
   }
 
-  async #startHttp(): Promise<void> {
+  async #startHttp(tokens: readonly TokenConfig[]): Promise<void> {
     const config = {
       listen: '127.0.0.1:0',
       permissions: 0o600,
       owner: null,
       group: null,
-      tokens: [],
+      tokens,
       allowedHosts: [],
       tls: null,
     }

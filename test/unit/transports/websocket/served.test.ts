@@ -24,10 +24,14 @@ describe('a served WebSocket', () => {
     for (const rig of rigs.splice(0)) await rig.stop()
   })
 
-  async function serve(options: Partial<WebSocketListenConfig> = {}, role: Role = 'own'): Promise<WebSocketRig> {
+  async function serve(
+    options: Partial<WebSocketListenConfig> = {},
+    role: Role = 'own',
+    apiTokens: Parameters<WebSocketRig['start']>[1] = [],
+  ): Promise<WebSocketRig> {
     const rig = new WebSocketRig(role, { maxFrameSize: 1518, queueFrames: 512 })
     rigs.push(rig)
-    await rig.start(options)
+    await rig.start(options, apiTokens)
     return rig
   }
 
@@ -119,6 +123,21 @@ describe('a served WebSocket', () => {
       })
     })
   }
+
+  it('is as open as the API where it has no token of its own, and closed to the tokens of the API where it has one', async () => {
+    const apiSecret = 'the-token-of-the-api-itself'
+    const apiFile = join(folder, 'api')
+    writeFileSync(apiFile, apiSecret, { mode: 0o600 })
+    const api = [{ name: 'api', role: 'control' as const, token: { file: apiFile }, expires: null }]
+    const [forApi, forGuests] = [apiSecret, SECRET].map(each => ({ headers: { authorization: `Bearer ${each}` } }))
+    const shared = await serve({}, 'http', api)
+    await refused(shared, 401)
+    await refused(shared, 401, forGuests)
+    await connect(shared, forApi)
+    const own = await serve({ token: { file: tokenFile } }, 'http', api)
+    await refused(own, 401, forApi)
+    await connect(own, forGuests)
+  })
 
   it('answers 404 for another path and 426 for what is no upgrade', async () => {
     const rig = await serve()

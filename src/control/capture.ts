@@ -135,9 +135,11 @@ export class Capture {
   #finish(counts: readonly CaptureCount[]): void {
     if (this.file.destroyed) return
     const end = this.#timeOf(this.#parts.clock())
-    for (const { portId, received, missed } of counts) {
+    for (const { portId, seen, accepted, missed } of counts) {
       const interfaceId = this.#interfaceOf(portId)
-      this.#push(statisticsBlock({ interfaceId, start: this.#startedAt, end, received, dropped: missed }))
+      this.#push(
+        statisticsBlock({ interfaceId, start: this.#startedAt, end, received: seen, accepted, dropped: missed }),
+      )
     }
     this.file.push(null)
   }

@@ -22,6 +22,7 @@ const Option = {
   endTime: 3,
   received: 4,
   dropped: 5,
+  accepted: 6,
 } as const
 const NANOSECONDS = 9
 
@@ -44,9 +45,11 @@ export interface Statistics {
   readonly interfaceId: number
   readonly start: bigint
   readonly end: bigint
-  /** Frames that belonged into the file. */
+  /** Frames that passed. */
   readonly received: number
-  /** Those of them that it lacks, because its reader was too slow. */
+  /** Those that the filter let through. */
+  readonly accepted: number
+  /** Those that were not looked at, or not kept, for lack of time or room. */
   readonly dropped: number
 }
 
@@ -85,7 +88,7 @@ export function packetBlock({ interfaceId, time, direction, originalLength, byte
   return block(PACKET, fixed, options)
 }
 
-export function statisticsBlock({ interfaceId, start, end, received, dropped }: Statistics): Buffer {
+export function statisticsBlock({ interfaceId, start, end, received, accepted, dropped }: Statistics): Buffer {
   const fixed = Buffer.alloc(12)
   fixed.writeUInt32LE(interfaceId, 0)
   writeTime(fixed, 4, end)
@@ -94,6 +97,7 @@ export function statisticsBlock({ interfaceId, start, end, received, dropped }: 
     option(Option.endTime, timeValue(end)),
     option(Option.received, count(received)),
     option(Option.dropped, count(dropped)),
+    option(Option.accepted, count(accepted)),
   ])
 }
 

@@ -64,6 +64,8 @@ export class Engine {
   readonly #rowOf: Int32Array
   readonly #bucketOf: Int32Array
   #now: number
+  /** When the turn before this one ended. */
+  #ended: number
   /** The same, as the integer modulo 2^32 that the core wants: a small integer costs no allocation. */
   #time = 0
   #slowAt: number
@@ -84,6 +86,7 @@ export class Engine {
     })
     this.backPressure = new BackPressure(parts.maxPorts, parts.egress, parts.descriptors, parts.counters)
     this.#now = parts.clock()
+    this.#ended = this.#now
     this.#slowAt = this.#now + MAX_WAIT_MS
   }
 
@@ -102,6 +105,7 @@ export class Engine {
     const { captures, poller, descriptors, egress, clock } = this.#parts
     const ready = poller.wait(this.#timeout())
     const began = clock()
+    if (captures.active) captures.grant(began - this.#ended, this.#ended - this.#now)
     this.#now = began
     this.#time = began | 0
     if (this.#again.length > 0) this.#lookAgain()
@@ -120,6 +124,7 @@ export class Engine {
     if (captures.active) captures.flush()
     this.#cells[SwitchField.turns]++
     const ended = clock()
+    this.#ended = ended
     this.#cells[SwitchField.busySeconds] += (ended - began) / 1000
     this.#cells[SwitchField.heartbeat] = ended
   }

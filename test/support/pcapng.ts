@@ -16,7 +16,7 @@ export interface PcapngFile {
   interfaces: string[]
   packets: PcapngPacket[]
   /** By name of the interface. */
-  statistics: Map<string, { received: number; dropped: number }>
+  statistics: Map<string, { received: number; accepted: number; dropped: number }>
 }
 
 export function readPcapng(bytes: Buffer): PcapngFile {
@@ -54,7 +54,11 @@ function readBlock(type: number, body: Buffer, file: PcapngFile): void {
     case 5: {
       const options = optionsOf(body, 12)
       const count = (code: number) => Number(options.get(code)?.readBigUInt64LE() ?? -1n)
-      file.statistics.set(nameAt(file, body.readUInt32LE(0)), { received: count(4), dropped: count(5) })
+      file.statistics.set(nameAt(file, body.readUInt32LE(0)), {
+        received: count(4),
+        accepted: count(6),
+        dropped: count(5),
+      })
       return
     }
     default:

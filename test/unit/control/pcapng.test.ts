@@ -13,7 +13,7 @@ const blocks = {
     bytes: Uint8Array.of(1, 2, 3, 4, 5),
     comment: 'dropped: queue-full',
   }),
-  statistics: statisticsBlock({ interfaceId: 3, start: 1n, end: 2n, received: 10, dropped: 4 }),
+  statistics: statisticsBlock({ interfaceId: 3, start: 1n, end: 2n, received: 10, accepted: 7, dropped: 4 }),
 }
 
 describe('a pcapng block', () => {

@@ -88,7 +88,7 @@ describe('captures', () => {
   it('count what their filter lets through, and nothing else', () => {
     start({ filter: 'arp' })
     captures.received(0, offsets, lengths, 0, 2, -1)
-    assert.deepEqual(captures.stop(1), [{ portId: 11, received: 1, missed: 0 }])
+    assert.deepEqual(captures.stop(1), [{ portId: 11, seen: 2, accepted: 1, missed: 0 }])
     assert.equal(records().length, 1)
   })
 
@@ -96,26 +96,56 @@ describe('captures', () => {
     start()
     const total = 100_000
     for (let i = 0; i < total; i++) {
+      captures.grant(1, 0)
       captures.received(0, offsets, lengths, 0, 1, -1)
       if (i % 64 === 0) captures.flush()
     }
     const before = records()
     captures.flush()
     const between = records()
-    const [{ received, missed }] = captures.stop(1)
+    const [{ seen, missed }] = captures.stop(1)
     const after = records()
-    assert.equal(received, total)
+    assert.equal(seen, total)
     assert.ok(missed > 0)
     const whole = [...before, ...between, ...after]
     assert.equal(whole.length, total - missed)
     assert.ok(whole.every(({ bytes }) => bytes.length === ipv4Echo.length))
   })
 
+  it('look at little while the loop is busy, and count the rest', () => {
+    start()
+    const before = 200_000
+    for (let i = 0; i < before; i++) captures.received(0, offsets, lengths, 0, 1, -1)
+    captures.grant(0, 10)
+    for (let i = 0; i < 1000; i++) captures.received(1, offsets, lengths, 0, 1, -1)
+    const [first, second] = captures.stop(1)
+    assert.equal(first.seen, before)
+    assert.ok(first.accepted < before)
+    assert.deepEqual([second.seen, second.accepted], [1000, 200])
+  })
+
+  it('keep the counts of a port whose place another takes', () => {
+    start()
+    captures.received(0, offsets, lengths, 0, 1, -1)
+    captures.portAt(0, 13)
+    captures.received(0, offsets, lengths, 0, 2, -1)
+    assert.deepEqual(
+      captures.stop(1).map(({ portId, seen }) => [portId, seen]),
+      [
+        [11, 1],
+        [13, 2],
+      ],
+    )
+  })
+
   it('go on while another one is stuck', () => {
     const stuck = streamPair(layout)
     start({ id: 2, fd: stuck[1] })
     start()
-    for (let i = 0; i < 100_000; i++) captures.received(0, offsets, lengths, 0, 1, -1)
+    for (let i = 0; i < 50_000; i++) {
+      captures.grant(1, 0)
+      captures.received(0, offsets, lengths, 0, 1, -1)
+    }
     captures.flush()
     assert.ok(records().length > 0)
     closeAll(stuck)

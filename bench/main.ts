@@ -25,6 +25,7 @@ const benchmarks: Benchmark[] = [
   { name: 'forwarding', common: true },
   { name: 'websocket', common: true },
   { name: 'scrape', common: true },
+  { name: 'control-plane', common: true },
   { name: 'soak', common: true },
   { name: 'growth', title: 'The cost of growth', common: false },
   { name: 'vm-to-vm', title: 'VM to VM', common: false },

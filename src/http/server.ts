@@ -21,6 +21,7 @@ import { writeAudit } from './audit.js'
 import { captureRoutes } from './capture.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
+import { pageRoutes } from './page.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
 import type { App } from './routes/app.js'
 import { attachmentRoutes } from './routes/attachments.js'
@@ -191,6 +192,7 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
   attachmentRoutes(app, 'interfaces', view, control)
   if (captures !== undefined) captureRoutes(app, view, captures)
   docsRoutes(app, routes)
+  pageRoutes(app)
   return { app, readers: eventRoutes(app, events) }
 }
 

@@ -7,6 +7,7 @@ import { projectRoot } from '../../support/project-root.js'
 /** What each folder of src/ may import from the others, beside itself. Files directly under src/ count by their name. */
 const mayImport: Record<string, string[]> = {
   wire: [],
+  page: [],
   version: [],
   errors: [],
   log: ['errors'],

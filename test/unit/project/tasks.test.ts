@@ -31,10 +31,11 @@ before(() => {
   for (const path of ['scripts', 'package.json', 'package-lock.json', 'tsconfig.base.json'])
     cpSync(join(projectRoot, path), join(folder, path), { recursive: true })
   symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'))
-  for (const name of ['src', 'test', 'bench'])
+  for (const name of ['src', 'src/page', 'test', 'bench'])
     cpSync(join(projectRoot, name, 'tsconfig.json'), join(folder, name, 'tsconfig.json'), { recursive: true })
 
   write('src/kept.ts', 'export const kept = 1\n')
+  write('src/page/shown.ts', 'export const shown = 1\n')
   write('src/removed.ts', 'export const removed = 1\n')
   write('test/unit/passes.test.ts', "import { test } from 'node:test'\ntest('fine', () => {})\n")
   write(

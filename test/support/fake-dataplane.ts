@@ -45,6 +45,8 @@ export class FakeEndpoint implements Endpoint {
   /** By port; -1 when it is not here. */
   egressDescriptors = new Map<number, number>()
   onGone: (port: number) => void = () => {}
+  /** Ports that were sent a part of the frame after those taken. */
+  readonly inPart = new Set<number>()
 
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     this.calls++
@@ -55,6 +57,10 @@ export class FakeEndpoint implements Endpoint {
 
   fault(_port: number, errno: number): Fault {
     return this.faults[errno] ?? Fault.skip
+  }
+
+  unfinished(port: number): boolean {
+    return this.inPart.has(port)
   }
 
   gone(port: number): void {

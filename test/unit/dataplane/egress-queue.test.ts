@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { EgressQueue, POOL_RESERVE } from '#src/dataplane/egress-queue.js'
 import { FramePool } from '#src/dataplane/frame-pool.js'
+import { BATCH } from '#src/dataplane/receive-batch.js'
 
 /** Takes a slot, queues it, and lets go of it as the receive batch does. */
 function push(queue: EgressQueue, pool: FramePool, length = 60): number {
@@ -72,5 +73,20 @@ describe('EgressQueue', () => {
     const queues = Array.from({ length: 200 }, () => new EgressQueue(pool, 4096))
     for (let i = 0; i < 10; i++) for (const queue of queues) push(queue, pool)
     assert.ok(pool.free >= POOL_RESERVE, `${pool.free} free`)
+  })
+
+  it('takes a frame that was sent in part although nothing else gets in, but leaves what the next batch needs', () => {
+    const pool = new FramePool(0, 64, BATCH + 2)
+    const queue = new EgressQueue(pool, 4)
+    assert.equal(push(queue, pool), -1)
+    const inPlace = pool.takeBuffer()
+    pool.bytes.fill(7, inPlace, inPlace + 60)
+    assert.equal(queue.pushUnfinished(inPlace, 60), true)
+    assert.deepEqual([queue.count, queue.length[queue.head], pool.free], [1, 60, BATCH + 1])
+    assert.equal(pool.bytes[queue.offset[queue.head] as number], 7)
+    assert.throws(() => queue.pushUnfinished(inPlace, 60), /only be the first/)
+
+    pool.take()
+    assert.equal(new EgressQueue(pool, 4).pushUnfinished(inPlace, 60), false)
   })
 })

@@ -288,4 +288,35 @@ describe('Egress', () => {
       assert.deepEqual([lengthsSent(), parts.pool.free, egress.nextReleaseAt], [[], free, Number.POSITIVE_INFINITY])
     })
   })
+
+  it('never drops a frame that was sent in part, whatever the limits say, and sends it first', () => {
+    egress.setQueueLimit(PORT, 1)
+    endpoint.egressDescriptors.set(PORT, FD)
+    endpoint.inPart.add(PORT)
+    endpoint.answers = [1]
+    deliver([60, 61, 62])
+    assert.deepEqual([egress.waiting(PORT), counters().transmitDrops['queue-full']], [1, 1])
+    egress.setQueueLimit(PORT, 8)
+    deliver([63])
+    egress.resume(PORT, 5)
+    assert.deepEqual(lengthsSent(), [60, 61, 63])
+  })
+
+  it('ends the port when there is no memory for a frame that was sent in part', () => {
+    while (parts.pool.free > 64) parts.pool.take()
+    const inPlace = { offset: new Int32Array(2).fill(parts.pool.takeBuffer()), length: new Int32Array(2).fill(60) }
+    endpoint.inPart.add(PORT)
+    endpoint.answers = [1]
+    egress.stage(PORT, inPlace, 0, 2, maxFrameSize)
+    egress.flush(0)
+    assert.deepEqual(endpoint.goneports, [PORT])
+    assert.equal(counters().transmitDrops.error, 1)
+  })
+
+  it('hands datagrams to an endpoint in batches, and goes on while all are taken', () => {
+    const list = { offset: new Int32Array(150).fill(parts.pool.take()), length: new Int32Array(150).fill(60) }
+    egress.stage(PORT, list, 0, 150, maxFrameSize)
+    egress.flush(0)
+    assert.deepEqual([endpoint.calls, endpoint.sent.length], [3, 150])
+  })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { FramePool } from '#src/dataplane/frame-pool.js'
+import { FramePool, HEADROOM, READ_BUFFER } from '#src/dataplane/frame-pool.js'
 
 describe('FramePool', () => {
   it('has as many slots as fit, and no fewer than are needed', () => {
@@ -43,5 +43,35 @@ describe('FramePool', () => {
     const pool = new FramePool(0, 1518, 1)
     pool.take()
     assert.throws(() => pool.take(), /no slot is free/)
+  })
+
+  it('keeps a frame where it is, or copies one that lies in a read buffer', () => {
+    const pool = new FramePool(0, 1518, 2)
+    const slot = pool.take()
+    assert.deepEqual([pool.isSlot(slot), pool.keep(slot, 60), pool.shared(slot), pool.free], [true, slot, true, 1])
+
+    const inPlace = pool.takeBuffer() + 1000
+    pool.bytes.set([1, 2, 3], inPlace)
+    const copy = pool.keep(inPlace, 3)
+    assert.deepEqual([pool.isSlot(inPlace), pool.isSlot(copy), pool.free], [false, true, 0])
+    pool.bytes.fill(9, inPlace, inPlace + 3)
+    assert.deepEqual([...pool.bytes.subarray(copy, copy + 3)], [1, 2, 3])
+    assert.equal(pool.keep(inPlace, 3), -1)
+  })
+
+  it('has read buffers that overlap with nothing, each with room in front for a frame that was cut off', () => {
+    const pool = new FramePool(0, 1518, 3)
+    const slots = [pool.take(), pool.take(), pool.take()]
+    let end = Math.max(...slots) + pool.capacity
+    const buffers: number[] = []
+    while (pool.sparesBuffer) buffers.push(pool.takeBuffer())
+    for (const buffer of [...buffers].sort((a, b) => a - b)) {
+      assert.ok(buffer - pool.capacity - HEADROOM >= end)
+      end = buffer + READ_BUFFER
+    }
+    assert.ok(end <= pool.bytes.length)
+    assert.throws(() => pool.takeBuffer(), /no read buffer is free/)
+    pool.releaseBuffer(buffers[0] as number)
+    assert.equal(pool.takeBuffer(), buffers[0])
   })
 })

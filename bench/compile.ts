@@ -15,7 +15,7 @@ const sources = join(root, 'bench', 'c')
 const cache = join(root, '.cache', 'bench')
 const flags = ['-O2', '-Wall', '-Wextra']
 
-export type Program = 'forwarder' | 'stream-forwarder' | 'load' | 'scrape'
+export type Program = 'forwarder' | 'stream-forwarder' | 'tap-forwarder' | 'load' | 'scrape'
 
 /** The program that moves bytes in test VMs, for this side. */
 export const netbenchSource = join(root, 'test', 'support', 'guest', 'netbench.c')

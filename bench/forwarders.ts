@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Child } from './child.js'
 import { compile, hasVdeplug, root } from './compile.js'
 import type { PeerKind } from './load.js'
+import { tapRows } from './tap-rows.js'
 
 export interface Forwarder {
   pid: number
@@ -40,7 +41,7 @@ const maxFrameSize = 9018
 
 const tapswitch = join(root, 'dist', 'cli', 'main.js')
 
-type Launch = (directory: string) => Promise<{ child: Child; to: string[]; httpPort?: number }>
+export type Launch = (directory: string) => Promise<{ child: Child; to: string[]; httpPort?: number }>
 
 const directories = new Set<string>()
 process.on('exit', () => {
@@ -185,6 +186,7 @@ export function allRows(full: 'wait' | 'drop'): Row[] {
       limits: ['c-stream'],
       start: cpu => startTapswitch(streams, cpu),
     },
+    ...tapRows({ c, ours, launch, tapswitch }),
     {
       key: 'vde',
       group: 'vde',

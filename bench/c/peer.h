@@ -5,11 +5,17 @@
  *   vfkit    binds its own path, connects to the switch's, sends "VFKT" first
  *   stream   connects to the switch's path as a stream; frames behind 4-byte lengths. load.c has its own way of sending and receiving
  *   vde      a port of vde_switch, opened by libvdeplug; the data socket is used directly
+ *
+ * Where the path is `device:NAME` it is a packet socket on that interface, whatever the kind: the host's end of a TAP.
  */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
 #include "common.h"
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdbool.h>
 #ifdef WITH_VDE
 #include <libvdeplug.h>
@@ -27,11 +33,30 @@ struct peer {
 /* vfkit's; QEMU leaves the kernel's 208 KiB, which is room for 13 jumbo frames. */
 enum { PEER_SEND_BUFFER = 1 << 20, PEER_TIMEOUT_MS = 100 };
 
+/* Hears what the kernel receives on the interface, and not what it sends itself. */
+static inline int packet_socket (const char *device) {
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)), on = 1, bytes = 8 << 20;
+  struct sockaddr_ll address = {
+    .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(device),
+  };
+  if (fd < 0 || address.sll_ifindex == 0) die("%s", device);
+  setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) die("bind %s", device);
+  return fd;
+}
+
 /* `to` is the switch's path; the peer's own is made in `directory` and contains `name`. */
 static inline void peer_open (
   struct peer *peer, enum kind kind, const char *to, const char *directory, const char *name
 ) {
   memset(peer, 0, sizeof *peer);
+  if (!strncmp(to, "device:", 7)) {
+    peer->fd = packet_socket(to + 7);
+    send_buffer(peer->fd, PEER_SEND_BUFFER);
+    timeouts(peer->fd, PEER_TIMEOUT_MS);
+    return;
+  }
   if (kind == VDE) {
 #ifdef WITH_VDE
     VDECONN *connection = vde_open((char *)(uintptr_t)to, (char *)"bench", NULL);

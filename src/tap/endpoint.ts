@@ -1,6 +1,6 @@
 /**
- * A TAP: the data plane's half. One descriptor, one port; one read(2) and one write(2) for each frame, because a TAP has no call for
- * several.
+ * A TAP: the data plane's half. One descriptor, one port. A TAP has no call for several frames, so each is a write(2), and a read(2)
+ * while they come one by one; where many came the last time, as many reads are made at once through a ring.
  *
  * The port is up while the interface is. When somebody takes it down, write fails with EIO, and poll(2) calls it unwritable
  * (drivers/net/tun.c, tun_chr_poll: EPOLLOUT only with IFF_UP); the port goes down with it, and the clock looks once a second until
@@ -11,9 +11,11 @@
  */
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../dataplane/endpoint.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
-import type { ReceiveBatch } from '../dataplane/receive-batch.js'
+import { BATCH, type ReceiveBatch } from '../dataplane/receive-batch.js'
 import { errno, pollDescriptors, read, write } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'
+import { closeAll } from '../os/os.js'
+import { ReadRing } from '../os/read-ring.js'
 import { TAGGED_HEADER_BYTES } from '../wire/ethernet.js'
 import { TAP, type TapDowncall, type TapOptions, type TapUpcall } from './options.js'
 
@@ -24,6 +26,14 @@ const Errno = { EINTR: 4, EIO: 5, ENXIO: 6, EBADF: 9, EAGAIN: 11, ENOMEM: 12, EB
 const POLLOUT = 0x004
 const POLLFAULT = 0x008 | 0x010 | 0x020
 
+/** Frames from which on the ring costs less than as many calls of read(2); see read-ring.ts. */
+const RING_WORTHWHILE = 8
+
+interface Restore {
+  /** What this data plane opened for itself, to be closed by the next if this one dies. */
+  readonly descriptors: readonly number[]
+}
+
 export class TapEndpoint implements Endpoint {
   /** The kernel takes longer frames than the MTU allows, and nobody there wants them. */
   readonly maxFrameSize: number
@@ -33,6 +43,10 @@ export class TapEndpoint implements Endpoint {
   readonly #poll = new NativeMemory(8)
   #fd = -1
   #device: string
+  /** Null where the system has none. */
+  #ring: ReadRing | null
+  /** Frames that the last call brought; the next is likely to bring as many. */
+  #expected = 0
   #port = -1
   #up = false
 
@@ -41,6 +55,7 @@ export class TapEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as TapOptions
     this.#device = this.#options.device
+    this.#ring = ReadRing.open(BATCH)
     this.maxFrameSize = this.#options.mtu + TAGGED_HEADER_BYTES
   }
 
@@ -51,30 +66,29 @@ export class TapEndpoint implements Endpoint {
       if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
     } else {
       this.#port = restored.index
+      closeAll((restored.restore as Restore | null)?.descriptors ?? [])
       this.#host.restorePort(this, this.#describe(), restored.index)
       if (restored.up) {
         this.#host.portRestored(restored.index)
         this.#up = true
       }
     }
+    this.#host.updateRestore(this.#port, this.#restore())
     this.#take(this.#options.fd)
   }
 
   receive(fd: number, batch: ReceiveBatch): number {
-    const { address, capacity } = this.#host.pool
-    const port = this.#port
     const most = batch.length.length
-    for (let i = 0; i < most; i++) {
-      const length = read(fd, address + batch.offset[i], capacity)
-      if (length < 0) {
-        if (i === 0) this.#refused(errno())
-        return i
-      }
-      batch.length[i] = length
-      batch.port[i] = port
-      if (!this.#up) this.#rise()
+    const singly = this.#ring === null ? most : this.#expected < RING_WORTHWHILE ? RING_WORTHWHILE : 0
+    let count = this.#readSingly(fd, batch, singly)
+    for (let wanted = this.#expected; this.#ring !== null && count >= singly && count < most; wanted *= 2) {
+      const asked = Math.min(Math.max(wanted, RING_WORTHWHILE), most - count)
+      const got = this.#readTogether(fd, batch, count, asked)
+      count += got
+      if (got < asked) break
     }
-    return most
+    this.#expected = count
+    return count
   }
 
   transmit(_port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
@@ -117,6 +131,11 @@ export class TapEndpoint implements Endpoint {
     this.#look()
   }
 
+  handOver(): void {
+    this.#forgetRing()
+    this.#host.updateRestore(this.#port, this.#restore())
+  }
+
   message(message: EndpointMessage): void {
     const { fd, device } = message as unknown as TapDowncall
     this.#device = device
@@ -128,6 +147,56 @@ export class TapEndpoint implements Endpoint {
     this.#host.removePort(this.#port)
     if (this.#fd >= 0) this.#host.unwatch(this.#fd)
     this.#fd = -1
+    this.#forgetRing()
+  }
+
+  /** By read(2), up to `most` frames. */
+  #readSingly(fd: number, batch: ReceiveBatch, most: number): number {
+    const { address, capacity } = this.#host.pool
+    for (let i = 0; i < most; i++) {
+      const length = read(fd, address + batch.offset[i], capacity)
+      if (length < 0) {
+        if (i === 0) this.#refused(errno())
+        return i
+      }
+      this.#received(batch, i, length)
+    }
+    return most
+  }
+
+  /** By the ring, `asked` frames into the slots from `first` on. Returns how many came. */
+  #readTogether(fd: number, batch: ReceiveBatch, first: number, asked: number): number {
+    const ring = this.#ring as ReadRing
+    const { address, capacity, bytes } = this.#host.pool
+    for (let i = 0; i < asked; i++) ring.setBuffer(i, address + batch.offset[first + i], capacity)
+    const sound = ring.read(fd, asked)
+    let count = 0
+    for (let i = 0; i < asked; i++) {
+      const length = ring.results[i]
+      if (length < 0) continue
+      const at = batch.offset[first + i]
+      // A frame that came just after a read that found nothing moves up.
+      if (i > count) bytes.copyWithin(batch.offset[first + count], at, at + length)
+      this.#received(batch, first + count, length)
+      count++
+    }
+    if (count === 0 && first === 0) this.#refused(-ring.results[0])
+    if (!sound) {
+      this.#forgetRing()
+      this.#host.updateRestore(this.#port, this.#restore())
+    }
+    return count
+  }
+
+  #received(batch: ReceiveBatch, i: number, length: number): void {
+    batch.length[i] = length
+    batch.port[i] = this.#port
+    if (!this.#up) this.#rise()
+  }
+
+  #forgetRing(): void {
+    this.#ring?.close()
+    this.#ring = null
   }
 
   #take(fd: number): void {
@@ -164,12 +233,12 @@ export class TapEndpoint implements Endpoint {
 
   #rise(): void {
     this.#up = true
-    this.#host.portUp(this.#port, { peer: this.#device, restore: null })
+    this.#host.portUp(this.#port, { peer: this.#device, restore: this.#restore() })
   }
 
   #sink(): void {
     this.#up = false
-    this.#host.portDown(this.#port, { peer: null, restore: null })
+    this.#host.portDown(this.#port, { peer: null, restore: this.#restore() })
   }
 
   #letGo(): void {
@@ -178,6 +247,10 @@ export class TapEndpoint implements Endpoint {
     this.#host.unwatch(this.#fd)
     this.#fd = -1
     this.#host.send(this.#spec.name, { ...upcall })
+  }
+
+  #restore(): Restore {
+    return { descriptors: this.#ring === null ? [] : [this.#ring.fd] }
   }
 
   #describe(): EndpointPort {

@@ -59,6 +59,13 @@ describe('a TAP in mode host', { ...needs, timeout: 180_000 }, () => {
     assert.match(JSON.stringify(link['addr_info']), /"local":"10.9.0.1"/)
   })
 
+  it('shows in the API what it is', () => {
+    const reply = fetchIn(host, `${running.url}/v1/interfaces`)
+    const [{ facts }] = (JSON.parse(reply) as { interfaces: [{ facts: Record<string, unknown> }] }).interfaces
+    const mac = host.run('cat', '/sys/class/net/tap0/address').trim()
+    assert.deepEqual(facts, { mode: 'host', device: 'tap0', mac, mtu: 1500, netns: null, address: '10.9.0.1/24' })
+  })
+
   it('answers pings of the VM, and pings it', async () => {
     assert.match(await vm.sh('ping -c 5 -i 0.1 -w 10 10.9.0.1'), / 0% packet loss/)
     assert.match(host.run('ping', '-c', '5', '-i', '0.1', '-w', '10', '10.9.0.2'), / 0% packet loss/)
@@ -108,14 +115,14 @@ describe('a TAP in mode host', { ...needs, timeout: 180_000 }, () => {
   })
 
   it('does not keep the switch busy while it has nothing to do', async () => {
-    const busy = async () => {
-      const text = await (await fetchIn(host, `${running.url}/metrics`)).trim()
+    const busy = () => {
+      const text = fetchIn(host, `${running.url}/metrics`)
       return Number(/^tapswitch_dataplane_turns_total (\S+)$/m.exec(text)?.[1])
     }
     await station.send([arpRequest])
-    const first = await busy()
+    const first = busy()
     await delay(1000)
-    assert.ok((await busy()) - first < 200, 'the loop turns without a reason')
+    assert.ok(busy() - first < 200, 'the loop turns without a reason')
   })
 
   it('leaves everything as it was', async () => {
@@ -124,6 +131,6 @@ describe('a TAP in mode host', { ...needs, timeout: 180_000 }, () => {
   })
 })
 
-async function fetchIn(netns: Netns, url: string): Promise<string> {
+function fetchIn(netns: Netns, url: string): string {
   return netns.run('busybox', 'wget', '-q', '-O', '-', url)
 }

@@ -277,6 +277,7 @@ export class DataPlaneThread {
         if (reporter.admit('mac-moved')) emit({ type: 'mac-moved', mac: formatMac(high, low), from, to, at: clock() })
       },
       flapping: (high, low, _from, port) => {
+        this.#counters.cells[SwitchField.fdbFlapping]++
         if (reporter.admit('mac-flapping')) emit({ type: 'mac-flapping', mac: formatMac(high, low), port, at: clock() })
       },
       limitReached: port => {

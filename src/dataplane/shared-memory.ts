@@ -60,6 +60,8 @@ export const SwitchField = {
   nextPortId: 11,
   batchSum: 12,
   batchCount: 13,
+  /** How often an address was found to keep moving; see flap-detector.ts. */
+  fdbFlapping: 14,
   flood: 16,
   batchBucket: 24,
 } as const
@@ -159,6 +161,7 @@ export class SharedCounters {
       fdbMoved: cells[SwitchField.fdbMoved],
       fdbAged: cells[SwitchField.fdbAged],
       fdbRefused: cells[SwitchField.fdbRefused],
+      fdbFlapping: cells[SwitchField.fdbFlapping],
       fdbEntries: cells[SwitchField.fdbEntries],
       poolFree: cells[SwitchField.poolFree],
       poolSlots: cells[SwitchField.poolSlots],
@@ -195,6 +198,7 @@ export interface SwitchCounters {
   fdbMoved: number
   fdbAged: number
   fdbRefused: number
+  fdbFlapping: number
   fdbEntries: number
   poolFree: number
   poolSlots: number

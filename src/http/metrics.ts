@@ -63,6 +63,12 @@ const switchFamilies: readonly Family<SwitchInfo>[] = [
     read: ({ counters }) => counters.fdbRefused,
   },
   {
+    name: 'tapswitch_fdb_flapping_total',
+    type: 'counter',
+    help: 'Times a MAC address was found to keep moving between ports, as with a loop or a duplicate address.',
+    read: ({ counters }) => counters.fdbFlapping,
+  },
+  {
     name: 'tapswitch_flood_frames_total',
     type: 'counter',
     help: 'Frames sent to every port, by what made them so; each is counted once, however many ports got it.',
@@ -72,7 +78,7 @@ const switchFamilies: readonly Family<SwitchInfo>[] = [
   {
     name: 'tapswitch_dataplane_up',
     type: 'gauge',
-    help: '1 while the thread that moves frames runs, else 0.',
+    help: '1 while the thread that moves frames turns, else 0.',
     read: ({ dataplane }) => (dataplane.alive ? 1 : 0),
   },
   {

@@ -133,6 +133,7 @@ export const switchSchema = z
       fdbMoved: count,
       fdbAged: count,
       fdbRefused: count,
+      fdbFlapping: count.describe('Times an address moved more than 5 times within 10 s.'),
       fdbEntries: count,
       poolFree: count.describe('Free slots of the frame pool.'),
       poolSlots: count,

@@ -11,6 +11,7 @@ const packageOf: Record<string, string> = {
   nft: 'nftables',
   nm: 'binutils',
   ping: 'iputils-ping',
+  promtool: 'prometheus',
   'qemu-system-x86_64': 'qemu-system-x86',
   'ovs-vsctl': 'openvswitch-switch',
   'ovs-vswitchd': 'openvswitch-switch',

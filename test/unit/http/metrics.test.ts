@@ -64,6 +64,7 @@ describe('a scrape', () => {
       tapswitch_fdb_moved_total: SwitchField.fdbMoved,
       tapswitch_fdb_aged_total: SwitchField.fdbAged,
       tapswitch_fdb_refused_total: SwitchField.fdbRefused,
+      tapswitch_fdb_flapping_total: SwitchField.fdbFlapping,
       tapswitch_frame_pool_free_slots: SwitchField.poolFree,
       tapswitch_frame_pool_slots: SwitchField.poolSlots,
       tapswitch_events_suppressed_total: SwitchField.eventsSuppressed,

@@ -115,6 +115,24 @@ describe('a served WebSocket', () => {
         await connect(rig, { localAddress: '127.0.0.2' })
       })
 
+      it('takes other limits and origins without closing anybody, and is opened anew for another path', async () => {
+        const rig = await serve({ maxPeers: 2 }, role)
+        const { alice } = await pair(rig)
+        await refused(rig, 503)
+        const transport = rig.transport()
+        const changed = {
+          ...transport.config,
+          maxPeers: 3,
+          allowedOrigins: ['http://vm.example'],
+        } as WebSocketListenConfig
+        assert.equal(transport.canBecome(changed), true)
+        assert.equal(transport.canBecome({ ...changed, path: '/other' }), false)
+        transport.update(changed)
+        await connect(rig, { headers: { origin: 'http://vm.example' } })
+        await refused(rig, 503)
+        assert.equal(alice.ended, '')
+      })
+
       it('says goodbye when it is closed', async () => {
         const rig = await serve({}, role)
         const { alice } = await pair(rig)

@@ -36,7 +36,7 @@ const mayImport: Record<string, string[]> = {
   ],
   cli: [
     ...['upgrade-routes', 'version', 'http', 'control', 'config', 'transports', 'vmnet', 'tap', 'slirp'],
-    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors'],
+    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors', 'secret'],
   ],
 }
 

@@ -24,6 +24,9 @@ export type EntryEdit =
 /** Undefined when the lists are written in a way that cannot be edited entry by entry, e.g. with aliases. */
 export function editConfigText(text: string, edit: TextEdit): string | undefined {
   const document = parseDocument(text)
+  const isNothing = edit.options.length + edit.entries.transports.length + edit.entries.interfaces.length === 0
+  if (document.contents === null && isNothing) return text
+  // An empty document takes no keys, but becomes a mapping with the first of this kind.
   if (document.contents === null) document.set('transports', document.createNode([]))
   for (const side of ['interfaces', 'transports'] as const) {
     if (!editList(document, side, edit.entries[side])) return undefined

@@ -25,7 +25,7 @@ export class AccessControl {
     this.#onRefused = onRefused
   }
 
-  /** Says who asks, or throws the problem to answer with. */
+  /** Says who asks, or throws the problem to answer with. Nobody is asked at an open route. */
   identify(request: IncomingMessage, access: Access): Identity {
     if (access === 'open' || this.#tokens.isEmpty) return anonymous
     const address = request.socket.remoteAddress ?? ''
@@ -41,14 +41,13 @@ export class AccessControl {
         ? unauthorized(request, 'token-expired', 'This token has expired.')
         : unauthorized(request, 'token-unknown', 'This token is not known here.')
     }
-    if (access === 'control' && identity.role !== 'control') {
-      throw new HttpProblem(
-        403,
-        'role-too-weak',
-        `The token "${identity.name}" may only read; this needs the role control.`,
-      )
-    }
     return identity
+  }
+
+  /** Throws the problem to answer with when that is not enough. */
+  authorize({ name, role }: Identity, access: Access): void {
+    if (access !== 'control' || role === 'control') return
+    throw new HttpProblem(403, 'role-too-weak', `The token "${name}" may only read; this needs the role control.`)
   }
 
   /** Counts a wrong token; false when this address has to wait now. */

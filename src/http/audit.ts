@@ -1,24 +1,31 @@
-/** One line in the log for every request that wanted to change something: who, from where, what, and what came of it. */
+/**
+ * One line in the log for every request that wanted to change something: who, from where, what, and what came of it. Who shows no token
+ * that we know can send as many requests as he likes, so of those one a second is written, with the number of the others.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Logger } from '../log.js'
+import { type Logger, rateLimited } from '../log.js'
 import { pathOf } from './problem.js'
 
 /** Characters of the wish that are kept. */
 const MAX_WISH = 2000
 
-export function writeAudit(log: Logger, request: FastifyRequest, reply: FastifyReply): void {
-  if (request.method === 'GET' || request.method === 'HEAD' || request.is404) return
-  const { identity, ip, method, body } = request
-  const fields = {
-    who: identity?.name ?? 'unknown',
-    role: identity?.role,
-    from: ip || 'unix',
-    method,
-    path: pathOf(request),
-    ...(body === undefined || body === null ? {} : { wish: JSON.stringify(body).slice(0, MAX_WISH) }),
-    status: reply.statusCode,
-    result: reply.statusCode < 400 ? 'done' : 'refused',
+export function auditOf(log: Logger): (request: FastifyRequest, reply: FastifyReply) => void {
+  const strangers = rateLimited((fields, message) => log.warn(fields, message), 1000)
+  return (request, { statusCode: status }) => {
+    const { method, is404, identity, ip, body } = request
+    if (method === 'GET' || method === 'HEAD' || is404) return
+    const fields = {
+      who: identity?.name ?? null,
+      role: identity?.role ?? null,
+      from: ip || 'unix',
+      method,
+      path: pathOf(request),
+      ...(body === undefined || body === null ? {} : { wish: JSON.stringify(body).slice(0, MAX_WISH) }),
+      status,
+      result: status < 400 ? 'done' : 'refused',
+    }
+    if (identity === undefined) strangers(fields, 'audit')
+    else if (status < 400) log.info(fields, 'audit')
+    else log.warn(fields, 'audit')
   }
-  if (reply.statusCode < 400) log.info(fields, 'audit')
-  else log.warn(fields, 'audit')
 }

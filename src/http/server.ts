@@ -17,7 +17,7 @@ import { type Logger, type LogMethod, rateLimited } from '../log.js'
 import { readTlsFiles } from '../tls-files.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { type Access, AccessControl } from './access.js'
-import { writeAudit } from './audit.js'
+import { auditOf } from './audit.js'
 import { captureRoutes } from './capture.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
@@ -31,14 +31,14 @@ import { fdbRoutes } from './routes/fdb.js'
 import { portRoutes } from './routes/ports.js'
 import { probeRoutes } from './routes/probes.js'
 import { switchRoutes } from './routes/switch.js'
-import { anonymous, type Identity, TokenStore } from './token-store.js'
+import { type Identity, TokenStore } from './token-store.js'
 import { serveUpgrades } from './upgrade.js'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from './zod-compiler.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks; set before any handler runs. */
-    identity: Identity
+    /** Who asks; set before any handler runs, and undefined for who was turned away at the door. */
+    identity: Identity | undefined
   }
   interface FastifyContextConfig {
     /** Default: `read` for GET and HEAD, `control` for the rest. */
@@ -178,11 +178,13 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
     reply.headers(securityHeaders)
     const refused = guard(request)
     if (refused !== undefined) throw refused
-    request.identity = anonymous
-    request.identity = access.identify(request.raw, accessOf(request))
+    const needed = accessOf(request)
+    request.identity = access.identify(request.raw, needed)
+    access.authorize(request.identity, needed)
     if (request.is404) throw notFound(request.method, pathOf(request), methods)
   })
-  app.addHook('onResponse', async (request, reply) => writeAudit(log, request, reply))
+  const audit = auditOf(log)
+  app.addHook('onResponse', async (request, reply) => audit(request, reply))
 
   probeRoutes(app, view)
   switchRoutes(app, view, control)

@@ -28,7 +28,8 @@ export function serveUpgrades(server: Server, { routes, door, access, log }: Upg
       const route = routes.find(pathOf(request))
       const refused = refusal(request.headers, door(), route?.allowedOrigins)
       if (refused !== undefined) throw new HttpProblem(refused.status, refused.code, refused.detail)
-      access.identify(request, route === undefined ? 'read' : route.access === 'own' ? 'open' : route.access)
+      const needed = route === undefined ? 'read' : route.access === 'own' ? 'open' : route.access
+      access.authorize(access.identify(request, needed), needed)
       if (route === undefined) throw new HttpProblem(404, 'not-found', 'Nothing here speaks another protocol.')
       const address = request.socket.remoteAddress ?? ''
       if (route.access === 'own' && access.mustWait(address)) {

@@ -15,7 +15,7 @@ import { Random, randomSeed } from '../support/random.js'
 import { UdpPeer } from '../support/udp-peer.js'
 import { until } from '../support/until.js'
 
-const seconds = Number(process.env['TAPSWITCH_FUZZ_SECONDS'] ?? 2)
+const seconds = Number(process.env.TAPSWITCH_FUZZ_SECONDS ?? 2)
 const MAX_LENGTH = 2000
 const PER_ROUND = 24
 const VNI = 42

@@ -16,7 +16,7 @@ import { Random, randomSeed } from '../support/random.js'
 import { until } from '../support/until.js'
 import { WebSocketPeer } from '../support/websocket-peer.js'
 
-const SECONDS = Number(process.env['TAPSWITCH_FUZZ_SECONDS'] ?? 4)
+const SECONDS = Number(process.env.TAPSWITCH_FUZZ_SECONDS ?? 4)
 const CONNECTIONS = 10_000
 const AT_ONCE = 50
 

@@ -91,7 +91,7 @@ export class SwitchProcess {
 
   /** The address of its HTTP API, as the line that says "ready" has it. */
   get url(): string {
-    const url = this.log.findLast(({ msg }) => msg === 'ready')?.['http']
+    const url = this.log.findLast(({ msg }) => msg === 'ready')?.http
     if (typeof url !== 'string') throw new Error('this switch has no HTTP server')
     return url
   }

@@ -106,7 +106,7 @@ describe('type: auto', { skip, timeout: 240_000 }, () => {
   it("gives two VMs each other and the outside, and not the host's loopback nor the control API", async () => {
     const running = await lab.startSwitch(config, { through: host.through })
     const chosen = await running.logged(({ event }) => event === 'uplink-chosen')
-    assert.equal(chosen['chosen'], 'slirp')
+    assert.equal(chosen.chosen, 'slirp')
     const vms = await startVms(lab)
     const addresses = []
     for (const vm of vms) addresses.push((await askForAddress(vm)).address)

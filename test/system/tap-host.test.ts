@@ -55,8 +55,8 @@ describe('a TAP in mode host', { ...needs, timeout: 180_000 }, () => {
 
   it('is there with its address, and up', () => {
     const [link] = JSON.parse(host.ip('-json', 'address', 'show', 'tap0')) as [Record<string, unknown>]
-    assert.ok((link['flags'] as string[]).includes('UP'))
-    assert.match(JSON.stringify(link['addr_info']), /"local":"10.9.0.1"/)
+    assert.ok((link.flags as string[]).includes('UP'))
+    assert.match(JSON.stringify(link.addr_info), /"local":"10.9.0.1"/)
   })
 
   it('shows in the API what it is', () => {

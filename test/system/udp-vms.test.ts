@@ -80,7 +80,7 @@ describe('VMs over UDP', { ...requirements(vmNeeds), timeout: 240_000 }, () => {
       ['fixed', 'learned:1', 'group', 'group'],
     )
     const { drops } = await running.api.transport('group')
-    assert.ok(((drops as Record<string, number>)['own'] as number) > 0, 'what came back from the group is counted')
+    assert.ok(((drops as Record<string, number>).own as number) > 0, 'what came back from the group is counted')
     const ports = await running.api.ports()
     assert.deepEqual(
       ports.map(({ counters }) => counters.transmitDrops.error),

@@ -134,7 +134,7 @@ for (const [family, mtu] of [
 
       const { transports } = await api<{ transports: TransportView[] }>('/v1/transports')
       const facts = transports.find(({ name }) => name === 'fabric')?.facts
-      assert.deepEqual([facts?.['guestMtu'], facts?.['pathMtu']], [mtu, 1500])
+      assert.deepEqual([facts?.guestMtu, facts?.pathMtu], [mtu, 1500])
       assert.ok(running.log.some(line => line.msg.includes(`need an MTU of at most ${mtu}`)))
     })
 

@@ -28,6 +28,6 @@ describe('the hosted workflow', () => {
   })
 
   it('uses the image that the development container uses', () => {
-    assert.equal(`FROM ${jobs['linux']?.container?.image}`, /^FROM .*$/m.exec(read('Dockerfile.dev'))?.[0])
+    assert.equal(`FROM ${jobs.linux?.container?.image}`, /^FROM .*$/m.exec(read('Dockerfile.dev'))?.[0])
   })
 })

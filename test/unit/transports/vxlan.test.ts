@@ -214,12 +214,12 @@ describe('vxlan from its remotes', () => {
         await stranger.send(frame(BROADCAST, CAROL))
         await until(() => rig.drops(0).stranger === 1, 'a stranger is counted')
         await until(
-          () => JSON.stringify(transport.facts?.()['learnedRemotes']) === JSON.stringify([remote(rig, 2)]),
+          () => JSON.stringify(transport.facts?.().learnedRemotes) === JSON.stringify([remote(rig, 2)]),
           'it is known',
         )
         transport.update(rig.vxlanConfig({ ...learning, remoteTimeoutSeconds: 1 }))
         await until(() => portNamed(rig, 'fabric')?.up === false, 'the port is down again')
-        assert.deepEqual(transport.facts?.()['learnedRemotes'], [])
+        assert.deepEqual(transport.facts?.().learnedRemotes, [])
       } finally {
         ephemeral.close()
       }

@@ -15,7 +15,7 @@ const sources = join(root, 'bench', 'c')
 const cache = join(root, '.cache', 'bench')
 const flags = ['-O2', '-Wall', '-Wextra']
 
-export type Program = 'forwarder' | 'stream-forwarder' | 'tap-forwarder' | 'load' | 'scrape'
+export type Program = 'forwarder' | 'stream-forwarder' | 'tap-forwarder' | 'vmnet' | 'load' | 'scrape'
 
 /** The program that moves bytes in test VMs, for this side. */
 export const netbenchSource = join(root, 'test', 'support', 'guest', 'netbench.c')
@@ -37,7 +37,8 @@ export function hasVdeplug(): boolean {
 
 /** Returns the path of the compiled program. Throws `CannotCompile`. */
 export function compile(program: Program): string {
-  const libraries = program === 'load' && hasVdeplug() ? ['-DWITH_VDE', '-lvdeplug'] : []
+  const libraries =
+    program === 'load' && hasVdeplug() ? ['-DWITH_VDE', '-lvdeplug'] : program === 'vmnet' ? ['-ldl'] : []
   const hash = createHash('sha256')
   for (const file of readdirSync(sources).sort()) {
     if (file.endsWith('.h') || file === `${program}.c`) hash.update(file).update(readFileSync(join(sources, file)))

@@ -24,6 +24,7 @@ interface Benchmark {
 const benchmarks: Benchmark[] = [
   { name: 'forwarding', common: true },
   { name: 'websocket', common: true },
+  { name: 'vmnet', common: true },
   { name: 'scrape', common: true },
   { name: 'control-plane', common: true },
   { name: 'soak', common: true },

@@ -71,7 +71,7 @@ export class VmnetRig implements Rig {
   }
 
   async join(number: number): Promise<Station> {
-    const behind = this.#behind.get(number) ?? (await this.#open(number))
+    const behind = this.#behind.get(number) ?? (await this.open(number))
     behind.stalled = false
     const { index } = this.port(number)
     const known = this.#helloes(index)
@@ -116,7 +116,8 @@ export class VmnetRig implements Rig {
     return []
   }
 
-  async #open(number: number): Promise<Behind> {
+  /** An interface that nobody has spoken through yet. */
+  async open(number: number): Promise<Behind> {
     const name = `vm${number}`
     const { maxFrameSize, queueFrames } = this.#options
     const config: VmnetConfig = {

@@ -38,13 +38,17 @@ static vmnet_return_t check_call(interface_ref interface, const struct vmpktdesc
 	return VMNET_SUCCESS;
 }
 
-/* The next frame of the ring, or of the endless source: a broadcast, so that every port is sent it. */
-static size_t next_frame(interface_ref interface, uint8_t *buffer, size_t capacity, size_t source_size)
+/* The next frame of the ring, or of the endless source: a broadcast unless it was told to whom. */
+static size_t next_frame(interface_ref interface, uint8_t *buffer, size_t capacity, size_t source_size, int to)
 {
 	static const uint8_t header[MIN_FRAME] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
 	if (source_size == 0)
 		return ring_take(&interface->inbound, buffer, capacity);
 	memcpy(buffer + interface->header, header, sizeof header);
+	if (to != 0) {
+		const uint8_t destination[] = {2, 0, 0, 0, 0, (uint8_t)to};
+		memcpy(buffer + interface->header, destination, sizeof destination);
+	}
 	return interface->header + source_size;
 }
 
@@ -63,6 +67,7 @@ vmnet_return_t vmnet_read(interface_ref interface, struct vmpktdesc *packets, in
 	if (status == VMNET_SUCCESS) {
 		size_t room = (size_t)setting(SETTING_MAX_BYTES);
 		size_t source = interface->place.backend == BACKEND_SOURCE ? (size_t)setting(SETTING_SOURCE_SIZE) : 0;
+		int to = setting(SETTING_SOURCE_TO);
 		int taken = 0;
 		while (taken < *count) {
 			struct vmpktdesc *packet = &packets[taken];
@@ -70,7 +75,7 @@ vmnet_return_t vmnet_read(interface_ref interface, struct vmpktdesc *packets, in
 			if (next == 0 || next > room)
 				break;
 			packet->vm_pkt_size =
-				next_frame(interface, packet->vm_pkt_iov->iov_base, packet->vm_pkt_size, source);
+				next_frame(interface, packet->vm_pkt_iov->iov_base, packet->vm_pkt_size, source, to);
 			room -= next;
 			taken++;
 		}

@@ -22,6 +22,7 @@ static const struct {
 	[SETTING_REPORT_LIMITS] = {"report-limits", 1},
 	[SETTING_RING] = {"ring", 1024},
 	[SETTING_SOURCE_SIZE] = {"source-size", 1514},
+	[SETTING_SOURCE_TO] = {"source-to", 0},
 	[SETTING_START_STATUS] = {"start-status", 0},
 	[SETTING_START_NULL] = {"start-null", 0},
 	[SETTING_STOP_STATUS] = {"stop-status", 0},

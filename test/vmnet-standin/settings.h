@@ -20,6 +20,7 @@ enum setting {
 	SETTING_REPORT_LIMITS, /* 1: the start handler's dictionary has the batch limits (macOS 15), 0: it has not */
 	SETTING_RING,	      /* frames that wait for vmnet_read, or in memory to be taken; more are dropped */
 	SETTING_SOURCE_SIZE,  /* bytes of the frames of backend "source" */
+	SETTING_SOURCE_TO,    /* last octet of the address they go to, 02:00:00:00:00:N; 0: broadcast */
 
 	/* From here: faults. 0: none. */
 	SETTING_START_STATUS, /* what the start handler is told */

@@ -84,7 +84,9 @@ const form = group({
   outboundAddress6: ipv6().optional().describe('The same for IPv6.'),
   maxConnections: wholeNumber(16, 65_536)
     .default(1000)
-    .describe('Connections and datagram flows of all guests at the same time; each is an open file of this process.'),
+    .describe(
+      'Connections and datagram flows that guests open, all guests at the same time; each is an open file of this process. Not limited by it: connections that come in through forwards; with libslirp before 4.6, all but TCP.',
+    ),
   forwards: list(forwardForm).default([]).describe('Port forwards from this host to guests.'),
   port: portPolicyOfOne.prefault({}).describe('Policy of the port.'),
 })

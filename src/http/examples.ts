@@ -112,6 +112,7 @@ export const examples: Readonly<Record<string, unknown>> = {
       fdbMoved: 0,
       fdbAged: 0,
       fdbRefused: 0,
+      fdbFlapping: 0,
       fdbEntries: 3,
       poolFree: 4090,
       poolSlots: 4096,

@@ -22,9 +22,11 @@ const MAX_ANSWER = 64 * 1024 * 1024
 
 export class ApiClient {
   readonly #target: ApiTarget
+  readonly #timeoutMs: number
 
-  constructor(target: ApiTarget) {
+  constructor(target: ApiTarget, timeoutMs = TIMEOUT_MS) {
     this.#target = target
+    this.#timeoutMs = timeoutMs
   }
 
   get url(): string {
@@ -33,7 +35,7 @@ export class ApiClient {
 
   /** The JSON answer; undefined where there is no content. */
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
-    const response = await this.#request(method, path, body, TIMEOUT_MS)
+    const response = await this.#request(method, path, body, this.#timeoutMs)
     const text = await textOf(response)
     if (response.statusCode === 204 || text === '') return undefined
     try {

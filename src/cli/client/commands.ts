@@ -66,6 +66,26 @@ export function addClientCommands(program: Command, output: Output): void {
       const { capture } = await import('./capture.js')
       await untilSignal(async signal => capture(await connect(options), options, output, process.stdout, signal))
     })
+  // Wireshark may have more to say than is listed here, and repeats what was given before.
+  command('extcap', 'for Wireshark: ports as interfaces to capture from; see docs/capture.md')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .option('--extcap-interfaces', 'list them', false)
+    .option('--extcap-interface <interface>', 'the one the others are about')
+    .option('--extcap-dlts', 'say what its frames are', false)
+    .option('--extcap-config', 'list its options', false)
+    .option(
+      '--extcap-capture-filter <expression>',
+      'only frames that match; without --capture, say what is wrong with it',
+    )
+    .option('--capture', 'capture', false)
+    .option('--fifo <file>', 'where to')
+    .option('-p, --port <port>', 'of one port, by number or name; of all when empty')
+    .option('-s, --snaplen <bytes>', 'keep at most this much of each frame')
+    .action(async options => {
+      const { extcap } = await import('./extcap.js')
+      await untilSignal(signal => extcap(options, output, process.stdout, signal))
+    })
   command('top', 'ports and rates, live')
     .option('-n, --interval <seconds>', 'between two looks', '1')
     .action(async (options: TargetOptions & { interval: string }) => {

@@ -98,27 +98,73 @@ async function cStreamForwarder(cpu?: number) {
   })
 }
 
+async function cUdpForwarder(cpu?: number) {
+  return launch(async () => {
+    const port = String(await freePort())
+    return { child: await Child.start(compile('udp-forwarder'), [port], { ready: /^ready$/m, cpu }), to: [port] }
+  })
+}
+
 /** Starts the switch as a user would, with these transports. */
 export function startTapswitch(
   transports: { name: string; listen: string; peers?: 'one'; type?: 'stream' }[],
   cpu?: number,
   interfaces: object[] = [],
 ) {
-  return launch(async directory => {
-    const httpPort = await freePort()
-    const config = {
-      runtimeDir: directory,
-      switch: { name: 'bench', maxFrameSize },
+  return launch(async directory => ({
+    ...(await runTapswitch(
+      directory,
+      transports.map(transport => ({ type: 'unixgram', ...transport })),
+      cpu,
       interfaces,
-      transports: transports.map(transport => ({ type: 'unixgram', ...transport })),
-      http: { listen: `127.0.0.1:${httpPort}` },
+    )),
+    to: transports.map(transport => join(directory, transport.listen)),
+  }))
+}
+
+async function startUdp(cpu?: number) {
+  return launch(async directory => {
+    const port = String(await freePort())
+    const udp = {
+      name: 'udp',
+      type: 'udp',
+      listen: `127.0.0.1:${port}`,
+      learnPeers: true,
+      allowedSources: ['127.0.0.1'],
     }
-    const file = join(directory, 'bench.yaml')
-    await writeFile(file, JSON.stringify(config, null, 2))
-    const ready = /"msg":"ready"/
-    const child = await Child.start(process.execPath, [tapswitch, 'run', '-c', file], { ready, cpu })
-    return { child, to: transports.map(transport => join(directory, transport.listen)), httpPort }
+    return { ...(await runTapswitch(directory, [udp], cpu)), to: [port] }
   })
+}
+
+/** Two networks on one socket: what comes from a remote of one is never sent to another remote of the same. */
+async function startVxlan(cpu?: number) {
+  return launch(async directory => {
+    const port = String(await freePort())
+    const networks = [1, 2].map(vni => ({
+      name: `vni${vni}`,
+      type: 'vxlan',
+      vni,
+      listen: `127.0.0.1:${port}`,
+      remotes: [`127.0.0.${vni + 1}`],
+    }))
+    return { ...(await runTapswitch(directory, networks, cpu)), to: [port] }
+  })
+}
+
+async function runTapswitch(directory: string, transports: object[], cpu?: number, interfaces: object[] = []) {
+  const httpPort = await freePort()
+  const config = {
+    runtimeDir: directory,
+    switch: { name: 'bench', maxFrameSize },
+    interfaces,
+    transports,
+    http: { listen: `127.0.0.1:${httpPort}` },
+  }
+  const file = join(directory, 'bench.yaml')
+  await writeFile(file, JSON.stringify(config, null, 2))
+  const ready = /"msg":"ready"/
+  const child = await Child.start(process.execPath, [tapswitch, 'run', '-c', file], { ready, cpu })
+  return { child, httpPort }
 }
 
 export const manyPeers = [{ name: 'vms', listen: 'vms.sock' }]
@@ -187,6 +233,9 @@ export function allRows(full: 'wait' | 'drop'): Row[] {
       start: cpu => startTapswitch(streams, cpu),
     },
     ...tapRows({ c, ours, launch, tapswitch }),
+    { ...c, key: 'c-udp', name: 'C, UDP', peers: 'udp', start: cUdpForwarder },
+    { ...ours, key: 'udp', name: 'tapswitch, udp', peers: 'udp', limits: ['c-udp'], start: startUdp },
+    { ...ours, key: 'vxlan', name: 'tapswitch, vxlan', peers: 'vxlan', limits: ['udp', 'c-udp'], start: startVxlan },
     {
       key: 'vde',
       group: 'vde',

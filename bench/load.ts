@@ -2,7 +2,7 @@
 import { Child } from './child.js'
 import { compile } from './compile.js'
 
-export type PeerKind = 'qemu' | 'vfkit' | 'vde' | 'stream'
+export type PeerKind = 'qemu' | 'vfkit' | 'vde' | 'stream' | 'udp' | 'vxlan'
 
 /** One phase as the receiver saw it. Times in nanoseconds where they say so, else seconds. */
 export interface Phase {

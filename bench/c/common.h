@@ -2,7 +2,9 @@
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -73,6 +75,21 @@ static inline struct sockaddr_un unix_address (const char *path) {
   if (strlen(path) >= sizeof address.sun_path) die("%s: longer than %zu bytes", path, sizeof address.sun_path - 1);
   strcpy(address.sun_path, path);
   return address;
+}
+
+static inline void receive_buffer (int fd, int bytes) {
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0) return;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+/* A UDP socket of this address, in host order; port 0 takes a free one. */
+static inline int udp_socket (uint32_t address, uint16_t port, int buffer_bytes) {
+  struct sockaddr_in local = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address) };
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&local, sizeof local) < 0) die("udp port %d", port);
+  send_buffer(fd, buffer_bytes);
+  receive_buffer(fd, buffer_bytes);
+  return fd;
 }
 
 /* A datagram socket bound to `path`; whatever was there before is replaced. */

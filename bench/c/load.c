@@ -1,10 +1,10 @@
 /*
  * Two VMs, a sender and a receiver, and what the receiver saw: the measuring end of every forwarding benchmark.
  *
- *   load --kind qemu|vfkit|vde|stream --to PATH [--to PATH] --dir DIR --size BYTES PHASE...
+ *   load --kind qemu|vfkit|vde|stream|udp|vxlan --to PATH [--to PATH] --dir DIR --size BYTES PHASE...
  *        [--watch PID] [--settle S] [--warmup S] [--seconds S] [--cpu-send N] [--cpu-receive N]
  *
- *   --to         the switch's path; a second one when sender and receiver have a path each
+ *   --to         the switch's path, for udp and vxlan its port on 127.0.0.1; a second one when sender and receiver have a path each
  *   --dir        where the two make their own sockets
  *   --watch      the forwarder: its CPU time is read at both ends of every window, its resident size at the end
  *   PHASE        max        as fast as it goes
@@ -63,7 +63,7 @@ static struct shared *shared;
 static size_t frame_size;
 static uint8_t *pool;
 static struct mmsghdr messages[BATCH];
-static struct iovec iov[BATCH];
+static struct iovec parts[BATCH][2]; /* a tunnel's header, and the frame */
 
 static bool is_stream;
 static unsigned batch = BATCH;  /* frames that one call sends */
@@ -75,12 +75,14 @@ static void sleep_until (uint64_t at) {
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
 }
 
-static void wire_pool (size_t length) {
+static void wire_pool (struct peer *peer, size_t length) {
   pool = calloc(BATCH, MAX_FRAME + 50);
   if (!pool) die("out of memory");
   for (unsigned i = 0; i < BATCH; i++) {
-    iov[i] = (struct iovec){ pool + (size_t)i * (MAX_FRAME + 50), length };
-    messages[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
+    parts[i][0] = (struct iovec){ peer->header, peer->header_length };
+    parts[i][1] = (struct iovec){ pool + (size_t)i * (MAX_FRAME + 50), length };
+    messages[i].msg_hdr = (struct msghdr){ .msg_iov = parts[i], .msg_iovlen = 2 };
+    if (!peer->header_length) messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i][1], .msg_iovlen = 1 };
   }
 }
 
@@ -131,7 +133,7 @@ static unsigned send_stream (struct peer *peer, unsigned count) {
 static unsigned send_frames (struct peer *peer, unsigned count) {
   if (is_stream) return send_stream(peer, count);
   uint64_t now = now_ns();
-  for (unsigned i = 0; i < count; i++) stamp(iov[i].iov_base, sequence + i, now);
+  for (unsigned i = 0; i < count; i++) stamp(parts[i][1].iov_base, sequence + i, now);
   int sent = sendmmsg(peer->fd, messages, count, MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) die("send");
   if (sent > 0) sequence += (unsigned)sent;
@@ -165,10 +167,10 @@ static void send_paced (struct peer *peer) {
 
 static void run_sender (struct peer *peer) {
   unsigned phase = 0;
-  wire_pool(frame_size);
+  wire_pool(peer, frame_size);
   if (is_stream) wire_stream();
   for (unsigned i = 0; i < BATCH; i++) {
-    write_header(iov[i].iov_base, receiver_mac, sender_mac);
+    write_header(parts[i][1].iov_base, receiver_mac, sender_mac);
     peer_address(peer, &messages[i].msg_hdr);
   }
   prctl(PR_SET_TIMERSLACK, 1);
@@ -192,8 +194,12 @@ static void announce (struct peer *peer) {
     if (send(peer->fd, bytes, sizeof bytes, MSG_NOSIGNAL) != (ssize_t)sizeof bytes) die("announce");
     return;
   }
-  const struct sockaddr *to = peer->to_length ? (struct sockaddr *)&peer->to : NULL;
-  if (sendto(peer->fd, frame, sizeof frame, MSG_NOSIGNAL, to, peer->to_length) < 0 && errno != EAGAIN) die("announce");
+  uint8_t header[sizeof peer->header];
+  memcpy(header, peer->header, sizeof header);
+  struct iovec both[2] = { { header, peer->header_length }, { frame, sizeof frame } };
+  struct msghdr message = { .msg_iov = both, .msg_iovlen = 2 };
+  peer_address(peer, &message);
+  if (sendmsg(peer->fd, &message, MSG_NOSIGNAL) < 0 && errno != EAGAIN) die("announce");
 }
 
 /* Adds a frame to `seen` if it belongs to the test. */
@@ -236,7 +242,9 @@ static unsigned receive_batch (struct peer *peer, struct seen *seen, uint64_t *n
   int count = recvmmsg(peer->fd, messages, BATCH, MSG_WAITFORONE, NULL);
   unsigned ours = 0;
   *now = now_ns();
-  for (int i = 0; i < count; i++) ours += see(seen, iov[i].iov_base, messages[i].msg_len, *now);
+  for (int i = 0; i < count; i++) {
+    ours += see(seen, parts[i][1].iov_base, messages[i].msg_len - peer->header_length, *now);
+  }
   return ours;
 }
 
@@ -320,6 +328,8 @@ static void report (const char *phase, double seconds, double cpu, long rss, uin
 static int kind_named (const char *name) {
   if (!strcmp(name, "vde")) return VDE;
   if (!strcmp(name, "stream")) return STREAM;
+  if (!strcmp(name, "udp")) return UDP;
+  if (!strcmp(name, "vxlan")) return VXLAN;
   return !strcmp(name, "vfkit") ? VFKIT : QEMU;
 }
 
@@ -373,7 +383,7 @@ int main (int argc, char **argv) {
 
   pin(cpu_receive);
   peer_open(&peer, kind, to[1], directory, "receiver");
-  wire_pool(MAX_FRAME);
+  wire_pool(&peer, MAX_FRAME);
   if (is_stream && !(stream = malloc(STREAM_READ + PREFIX + MAX_FRAME))) die("out of memory");
   bool through = wait_for_first_frame(&peer);
   if (through && settle > 0) {

@@ -4,6 +4,8 @@
  *   QEMU     binds its own path, never connects, names the switch's path in every datagram
  *   vfkit    binds its own path, connects to the switch's, sends "VFKT" first
  *   stream   connects to the switch's path as a stream; frames behind 4-byte lengths. load.c has its own way of sending and receiving
+ *   udp      binds 127.0.0.1, names the switch's port in every datagram
+ *   vxlan    the same with a VXLAN header in front of the frame: the sender at 127.0.0.2 in network 1, the receiver at 127.0.0.3 in network 2
  *   vde      a port of vde_switch, opened by libvdeplug; the data socket is used directly
  *
  * Where the path is `device:NAME` it is a packet socket on that interface, whatever the kind: the host's end of a TAP.
@@ -21,17 +23,19 @@
 #include <libvdeplug.h>
 #endif
 
-enum kind { QEMU, VFKIT, VDE, STREAM };
+enum kind { QEMU, VFKIT, VDE, STREAM, UDP, VXLAN };
 
 struct peer {
   int fd;
-  struct sockaddr_un to;
+  union { struct sockaddr_un path; struct sockaddr_in inet; } to;
   socklen_t to_length;       /* 0: the socket is connected */
+  uint8_t header[8];         /* in front of every frame */
+  size_t header_length;
   char path[sizeof ((struct sockaddr_un *)0)->sun_path];
 };
 
 /* vfkit's; QEMU leaves the kernel's 208 KiB, which is room for 13 jumbo frames. */
-enum { PEER_SEND_BUFFER = 1 << 20, PEER_TIMEOUT_MS = 100 };
+enum { PEER_SEND_BUFFER = 1 << 20, PEER_TIMEOUT_MS = 100, PEER_UDP_BUFFER = 8 << 20 };
 
 /* Hears what the kernel receives on the interface, and not what it sends itself. */
 static inline int packet_socket (const char *device) {
@@ -66,6 +70,19 @@ static inline void peer_open (
     errno = 0;
     die("built without libvdeplug");
 #endif
+  } else if (kind == UDP || kind == VXLAN) {
+    bool sends = !strcmp(name, "sender");
+    uint16_t port = (uint16_t)number("--to", to);
+    peer->to.inet = (struct sockaddr_in){
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001)
+    };
+    peer->to_length = sizeof peer->to.inet;
+    if (kind == UDP) peer->fd = udp_socket(0x7f000001, 0, PEER_UDP_BUFFER);
+    else {
+      peer->fd = udp_socket(sends ? 0x7f000002 : 0x7f000003, port, PEER_UDP_BUFFER);
+      memcpy(peer->header, (uint8_t[]){ 8, 0, 0, 0, 0, 0, sends ? 1 : 2, 0 }, sizeof peer->header);
+      peer->header_length = sizeof peer->header;
+    }
   } else if (kind == STREAM) {
     struct sockaddr_un address = unix_address(to);
     peer->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -73,10 +90,10 @@ static inline void peer_open (
   } else {
     snprintf(peer->path, sizeof peer->path, "%s/%d-%s.sock", directory, (int)getpid(), name);
     peer->fd = bound_datagram_socket(peer->path);
-    peer->to = unix_address(to);
-    peer->to_length = sizeof peer->to;
+    peer->to.path = unix_address(to);
+    peer->to_length = sizeof peer->to.path;
   }
-  send_buffer(peer->fd, PEER_SEND_BUFFER);
+  if (kind != UDP && kind != VXLAN) send_buffer(peer->fd, PEER_SEND_BUFFER);
   timeouts(peer->fd, PEER_TIMEOUT_MS);
   if (kind == VFKIT) {
     if (connect(peer->fd, (struct sockaddr *)&peer->to, peer->to_length) < 0) die("connect %s", to);

@@ -23,6 +23,8 @@ export interface Layout {
     nameLength: number
     iov: number
     iovLength: number
+    control: number
+    controlLength: number
     flags: number
     received: number | null
   }
@@ -56,6 +58,8 @@ export interface InetLayout {
   SO_REUSEPORT: number
   /** Counters of a socket, what it lost for want of buffer among them; null where there is no such thing. */
   SO_MEMINFO: number | null
+  /** Control message that makes one message several datagrams; null where there is no such thing. */
+  UDP_SEGMENT: { level: number; type: number } | null
   IPPROTO_IP: number
   IPPROTO_IPV6: number
   /** Option and value for "never fragment, refuse what does not fit the path", and for "do as is usual". */
@@ -107,7 +111,17 @@ export type ErrorName =
 export const linuxLayout: Layout = {
   platform: 'linux',
   sockaddrUn: { pathOffset: 2, familyOffset: 0, pathSize: 108, abstractNames: true },
-  msghdr: { stride: 64, name: 0, nameLength: 8, iov: 16, iovLength: 24, flags: 48, received: 56 },
+  msghdr: {
+    stride: 64,
+    name: 0,
+    nameLength: 8,
+    iov: 16,
+    iovLength: 24,
+    control: 32,
+    controlLength: 40,
+    flags: 48,
+    received: 56,
+  },
   constants: {
     AF_UNIX: 1,
     SOCK_DGRAM: 2,
@@ -122,7 +136,7 @@ export const linuxLayout: Layout = {
     MSG_DONTWAIT: 0x40,
     O_NONBLOCK: 0x800,
   },
-  // include/uapi/linux/in.h, include/uapi/linux/in6.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT 0.
+  // include/uapi/linux/in.h, include/uapi/linux/in6.h, include/uapi/linux/udp.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT 0.
   inet: {
     AF_INET: 2,
     AF_INET6: 10,
@@ -130,6 +144,7 @@ export const linuxLayout: Layout = {
     SO_REUSEADDR: 2,
     SO_REUSEPORT: 15,
     SO_MEMINFO: 55,
+    UDP_SEGMENT: { level: 17, type: 103 },
     IPPROTO_IP: 0,
     IPPROTO_IPV6: 41,
     IP_DONTFRAG: { option: 10, on: 2, off: 0 },
@@ -181,7 +196,17 @@ export const darwinLayout: Layout = {
   // sun_len comes first and the family second: the other way round from what most bindings assume.
   sockaddrUn: { pathOffset: 2, familyOffset: 1, pathSize: 104, abstractNames: false },
   // msg_iovlen is an int here, msg_flags sits at 44. There is no recvmmsg; one header serves one call.
-  msghdr: { stride: 48, name: 0, nameLength: 8, iov: 16, iovLength: 24, flags: 44, received: null },
+  msghdr: {
+    stride: 48,
+    name: 0,
+    nameLength: 8,
+    iov: 16,
+    iovLength: 24,
+    control: 32,
+    controlLength: 40,
+    flags: 44,
+    received: null,
+  },
   constants: {
     AF_UNIX: 1,
     SOCK_DGRAM: 2,
@@ -203,6 +228,7 @@ export const darwinLayout: Layout = {
     SO_REUSEADDR: 4,
     SO_REUSEPORT: 0x200,
     SO_MEMINFO: null,
+    UDP_SEGMENT: null,
     IPPROTO_IP: 0,
     IPPROTO_IPV6: 41,
     IP_DONTFRAG: { option: 28, on: 1, off: 0 },

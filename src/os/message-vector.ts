@@ -2,7 +2,7 @@
  * A vector of messages for recvmmsg(2) and sendmmsg(2), or for a loop over recvmsg(2) and sendmsg(2).
  *
  *     header[i] ---- name  --> names + i * 112   (who sent it; or, when sending, any address the caller sets)
- *               \--- iov   --> iovecs + i * 16 --> one frame          (or, with a prefix, i * 32 --> prefix, frame)
+ *               \--- iov   --> iovecs + i * 16 --> one frame
  *
  * Everything is wired once, here. The loop writes lengths, and buffer addresses where a frame's place changed.
  */
@@ -21,44 +21,30 @@ export class MessageVector {
   readonly #lengths: Int32Array
   readonly #headers: NativeMemory
   readonly #iovecs: NativeMemory
-  /** Words from one message's iovecs to the next; the frame's is the last of them. */
-  readonly #iovecStride: number
-  /** Kept: the iovecs hold its address. */
-  readonly prefix: NativeMemory | undefined
   readonly #names: NativeMemory | null
   readonly #layout: Layout['msghdr']
 
-  /**
-   * With `names`, each header has room for an address; needed to receive from many peers. With `prefix`, these bytes are sent in
-   * front of every frame.
-   */
-  constructor(layout: Layout, capacity: number, names: boolean, prefix?: NativeMemory) {
-    const iovecs = prefix === undefined ? 1 : 2
+  /** With `names`, each header has room for an address; needed to receive from many peers. */
+  constructor(layout: Layout, capacity: number, names: boolean) {
     this.capacity = capacity
     this.stride = layout.msghdr.stride
     this.#layout = layout.msghdr
     this.#headers = new NativeMemory(capacity * this.stride)
-    this.#iovecs = new NativeMemory(capacity * iovecs * IOVEC)
-    this.#iovecStride = (iovecs * IOVEC) >> 2
-    this.prefix = prefix
+    this.#iovecs = new NativeMemory(capacity * IOVEC)
     this.#names = names ? new NativeMemory(capacity * SOCKADDR_UN_STORAGE) : null
     this.#lengths = new Int32Array(capacity)
     this.address = this.#headers.address
     for (let i = 0; i < capacity; i++) {
       const header = i * this.stride
-      this.#headers.writePointer(header + this.#layout.iov, this.#iovecs.address + i * iovecs * IOVEC)
-      this.#headers.words[(header + this.#layout.iovLength) >> 2] = iovecs
-      if (prefix !== undefined) this.#setIovec((i * iovecs * IOVEC) >> 2, prefix.address, prefix.bytes.length)
+      this.#headers.writePointer(header + this.#layout.iov, this.#iovecs.address + i * IOVEC)
+      this.#headers.words[(header + this.#layout.iovLength) >> 2] = 1
       if (this.#names) this.setName(i, this.#names.address + i * SOCKADDR_UN_STORAGE, SOCKADDR_UN_STORAGE)
     }
   }
 
   setBuffer(i: number, address: number, length: number): void {
-    this.#setIovec((i + 1) * this.#iovecStride - (IOVEC >> 2), address, length)
-  }
-
-  #setIovec(at: number, address: number, length: number): void {
     const { words } = this.#iovecs
+    const at = i << 2
     words[at] = address | 0
     words[at + 1] = Math.floor(address / 0x1_0000_0000)
     words[at + 2] = length

@@ -12,6 +12,14 @@ import { Poll } from './poll.js'
 import type { Poller } from './poller.js'
 import { EventfdWaker, PipeWaker, type Waker } from './waker.js'
 
+/** Message headers one behind the other: a MessageVector, a SegmentVector. */
+export interface Messages {
+  /** Of the first header. */
+  readonly address: number
+  /** Bytes from one header to the next. */
+  readonly stride: number
+}
+
 export interface Os {
   readonly layout: Layout
   createPoller(): Poller
@@ -25,7 +33,7 @@ export interface Os {
    * Sends the vector's first `count` messages without blocking and returns how many the kernel took from the front, or a
    * negated error number if it did not even take the first.
    */
-  sendMessages(fd: number, vector: MessageVector, count: number): number
+  sendMessages(fd: number, vector: Messages, count: number): number
   /** Reads from a stream socket without blocking. Returns the bytes read, 0 at the end, or a negated error number. */
   receiveBytes(fd: number, address: number, length: number): number
 }
@@ -52,7 +60,7 @@ class LinuxOs implements Os {
     return libc.orErrno(this.#recvmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT, 0))
   }
 
-  sendMessages(fd: number, vector: MessageVector, count: number): number {
+  sendMessages(fd: number, vector: Messages, count: number): number {
     return libc.orErrno(this.#sendmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT))
   }
 
@@ -89,7 +97,7 @@ export class PortableOs implements Os {
     return count
   }
 
-  sendMessages(fd: number, vector: MessageVector, count: number): number {
+  sendMessages(fd: number, vector: Messages, count: number): number {
     for (let i = 0; i < count; i++) {
       const sent = libc.sendmsg(fd, vector.address + i * vector.stride, this.layout.constants.MSG_DONTWAIT)
       if (sent < 0) return i > 0 ? i : -libc.errno()
@@ -112,7 +120,9 @@ export function platformLayout(platform: NodeJS.Platform = process.platform): La
 /** Chooses once. TAPSWITCH_OS=portable runs the loop over single calls and poll(2) on Linux, to test them. */
 export function createOs(): Os {
   const layout = platformLayout()
-  return layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable' ? new LinuxOs() : new PortableOs(layout)
+  if (layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable') return new LinuxOs()
+  // What macOS has not is not used on Linux either, when that stands in for it.
+  return new PortableOs({ ...layout, inet: { ...layout.inet, UDP_SEGMENT: null } })
 }
 
 /** Descriptors of one thread that another may have to close. */

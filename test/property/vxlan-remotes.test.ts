@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { FramePool } from '#src/dataplane/frame-pool.js'
 import { linuxLayout } from '#src/os/layout.js'
-import type { MessageVector } from '#src/os/message-vector.js'
 import { NativeMemory } from '#src/os/native-memory.js'
 import type { Os } from '#src/os/os.js'
+import type { SegmentVector } from '#src/os/segment-vector.js'
 import { ALL, RemoteTable } from '#src/transports/vxlan/remote-table.js'
 import { type Destination, VxlanSender } from '#src/transports/vxlan/sender.js'
 import { BROADCAST, frame, macOf, putMac } from '../support/frames.js'
@@ -75,6 +75,9 @@ describe(`the remotes of MAC addresses (TAPSWITCH_SEED=${randomSeed})`, () => {
   })
 })
 
+const EIO = 5
+const EHOSTUNREACH = 113
+
 /** What was sent: to whom, which frame (by its number). */
 interface Sent {
   fd: number
@@ -83,8 +86,10 @@ interface Sent {
 }
 
 describe(`the sender of a VXLAN network (TAPSWITCH_SEED=${randomSeed})`, () => {
-  for (const sockets of [1, 3]) {
-    it(`sends every copy once and in order, wherever the kernel stops; ${sockets} source ports`, () => {
+  const cases = [1, 3].flatMap(sockets => [true, false].map(joins => ({ sockets, joins })))
+  for (const { sockets, joins } of cases) {
+    const title = `${sockets} source ports, a kernel that ${joins ? 'joins' : 'refuses to join'} frames`
+    it(`sends every copy once and in order, wherever the kernel stops; ${title}`, () => {
       const random = new Random(randomSeed + sockets)
       const pool = new FramePool(1 << 20, 200, 64)
       const remotes: Destination[] = Array.from({ length: 90 }, () => ({ memory: new NativeMemory(16), length: 16 }))
@@ -95,20 +100,25 @@ describe(`the sender of a VXLAN network (TAPSWITCH_SEED=${randomSeed})`, () => {
       const sent: Sent[] = []
       const unreachable = new Set<number>()
       const { EAGAIN, EINTR } = linuxLayout.errno
+      let joined = 0
       const os = {
         layout: linuxLayout,
-        sendMessages: (fd: number, vector: MessageVector, count: number) => {
+        sendMessages: (fd: number, vector: SegmentVector, count: number) => {
           const kind = random.next()
           if (kind < 0.15) return -EAGAIN
           if (kind < 0.2) return -EINTR
           const most = kind < 0.5 ? random.between(1, count) : count
-          for (let i = 0; i < most; i++) {
-            const { name, address, length } = messageOf(vector, i)
+          for (let m = 0; m < most; m++) {
+            const { name, frames } = messageOf(vector, m)
+            if (frames.length > 1) joined++
+            if (frames.length > 1 && !joins) return m > 0 ? m : -EIO
             const to = remotes.findIndex(remote => remote.memory.address === name)
-            if (unreachable.has(to)) return i > 0 ? i : -113
-            assert.ok(length >= 60)
-            const at = address - pool.address
-            sent.push({ fd, to, number: new DataView(pool.bytes.buffer, at + 14, 4).getUint32(0) })
+            if (unreachable.has(to)) return m > 0 ? m : -EHOSTUNREACH
+            for (const { address, length } of frames) {
+              assert.ok(length >= 60)
+              const at = address - pool.address
+              sent.push({ fd, to, number: new DataView(pool.bytes.buffer, at + 14, 4).getUint32(0) })
+            }
           }
           return most
         },
@@ -119,12 +129,12 @@ describe(`the sender of a VXLAN network (TAPSWITCH_SEED=${randomSeed})`, () => {
 
       const count = 64
       const offsets = Int32Array.from({ length: count }, () => pool.take())
-      const lengths = new Int32Array(count).fill(60)
+      const lengths = Int32Array.from({ length: count }, () => (random.next() < 0.8 ? 100 : random.between(60, 100)))
       const expected: { number: number; to: number | 'all' }[] = []
       for (let i = 0; i < count; i++) {
-        const station = random.between(0, 9)
-        const isGroup = random.next() < 0.2
-        const bytes = frame(isGroup ? BROADCAST : stationOf(station), stationOf(20), 60)
+        const station = random.next() < 0.6 ? 0 : random.between(0, 9)
+        const isGroup = random.next() < 0.1
+        const bytes = frame(isGroup ? BROADCAST : stationOf(station), stationOf(20), lengths[i])
         putMac(bytes, 6, macOf(stationOf(random.between(20, 30))))
         new DataView(bytes.buffer, bytes.byteOffset).setUint32(14, i)
         pool.bytes.set(bytes, offsets[i])
@@ -158,6 +168,7 @@ describe(`the sender of a VXLAN network (TAPSWITCH_SEED=${randomSeed})`, () => {
       assert.equal(skipped, refused)
       const floods = expected.filter(({ to }) => to === 'all').length
       assert.equal(sender.lostCopies, unreachable.size * floods)
+      assert.ok(joined > 0, 'some were joined')
       if (sockets > 1) assert.ok(new Set(sent.map(({ fd }) => fd)).size > 1, 'flows are spread')
       const socketsOfFrame = new Map<number, Set<number>>()
       for (const { fd, number } of sent) socketsOfFrame.set(number, (socketsOfFrame.get(number) ?? new Set()).add(fd))
@@ -169,13 +180,26 @@ describe(`the sender of a VXLAN network (TAPSWITCH_SEED=${randomSeed})`, () => {
   }
 })
 
-/** The message as the kernel would read it: where it goes, and its second part, the frame. */
-function messageOf(vector: MessageVector, i: number): { name: number; address: number; length: number } {
+/** The message as the kernel would read it: where it goes, and its frames, each behind the tunnel's header. */
+function messageOf(vector: SegmentVector, i: number): { name: number; frames: { address: number; length: number }[] } {
+  const { msghdr } = linuxLayout
   const header = viewOf(vector.address + i * vector.stride, vector.stride)
   const pointer = (view: DataView, at: number) => Number(view.getBigUint64(at, true))
-  const name = pointer(header, linuxLayout.msghdr.name)
-  assert.equal(header.getUint32(linuxLayout.msghdr.iovLength, true), 2)
-  const iovecs = viewOf(pointer(header, linuxLayout.msghdr.iov), 32)
-  assert.equal(pointer(iovecs, 8), 8)
-  return { name, address: pointer(iovecs, 16), length: pointer(iovecs, 24) }
+  const parts = pointer(header, msghdr.iovLength)
+  const iovecs = viewOf(pointer(header, msghdr.iov), parts * 16)
+  const frames = Array.from({ length: parts / 2 }, (_, frame) => {
+    assert.equal(pointer(iovecs, frame * 32 + 8), 8)
+    return { address: pointer(iovecs, frame * 32 + 16), length: pointer(iovecs, frame * 32 + 24) }
+  })
+  assert.equal(pointer(header, msghdr.controlLength), frames.length > 1 ? 24 : 0)
+  if (frames.length > 1) {
+    const control = viewOf(pointer(header, msghdr.control), 24)
+    const size = 8 + (frames[0]?.length as number)
+    assert.deepEqual([pointer(control, 0), control.getInt32(8, true), control.getInt32(12, true)], [18, 17, 103])
+    assert.equal(control.getUint16(16, true), size)
+    assert.ok(
+      frames.slice(0, -1).every(({ length }) => 8 + length === size) && 8 + (frames.at(-1)?.length as number) <= size,
+    )
+  }
+  return { name: pointer(header, msghdr.name), frames }
 }

@@ -11,10 +11,10 @@ import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { receiveOverflows } from '../../os/udp-socket.js'
-import { DatagramSender } from '../datagram-sender.js'
 import { inetFaults } from '../inet-fault.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
+import { UdpSender } from '../udp-sender.js'
 import type { SendFault } from '../unixgram/send-fault.js'
 import { UDP, type UdpGroupOptions } from './options.js'
 
@@ -22,7 +22,7 @@ export class UdpGroupEndpoint implements Endpoint {
   readonly #host: EndpointHost
   readonly #spec: EndpointSpec
   readonly #options: UdpGroupOptions
-  readonly #sender: DatagramSender
+  readonly #sender: UdpSender
   readonly #faultOf: SendFault
   readonly #group: NativeMemory
   /** Holds one address: ours. */
@@ -34,7 +34,7 @@ export class UdpGroupEndpoint implements Endpoint {
     this.#host = host
     this.#spec = spec
     this.#options = spec.options as UdpGroupOptions
-    this.#sender = new DatagramSender(host.os, host.pool)
+    this.#sender = new UdpSender(host.os, host.pool)
     this.#faultOf = inetFaults(host.os.layout)
     this.#group = new NativeMemory(this.#options.group.length)
     this.#group.bytes.set(this.#options.group)
@@ -75,7 +75,7 @@ export class UdpGroupEndpoint implements Endpoint {
 
   transmit(_port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const { sendFd, group } = this.#options
-    return this.#sender.sendTo(sendFd, this.#group, group.length, offsets, lengths, first, count)
+    return this.#sender.send(sendFd, this.#group, group.length, offsets, lengths, first, count)
   }
 
   fault(_port: number, errno: number): Fault {

@@ -18,10 +18,10 @@ import { ipOffset } from '../../os/sockaddr-in.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { receiveOverflows } from '../../os/udp-socket.js'
 import { inIpPrefix } from '../../wire/ip-prefix.js'
-import { DatagramSender } from '../datagram-sender.js'
 import { inetFaults } from '../inet-fault.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
+import { UdpSender } from '../udp-sender.js'
 import type { SendFault } from '../unixgram/send-fault.js'
 import {
   type ConfiguredPeer,
@@ -57,7 +57,7 @@ export class UdpPeersEndpoint implements Endpoint {
   readonly #host: EndpointHost
   readonly #spec: EndpointSpec
   readonly #options: UdpPeersOptions
-  readonly #sender: DatagramSender
+  readonly #sender: UdpSender
   readonly #faultOf: SendFault
   readonly #table = new PeerTable<Peer>(randomBytes(4).readInt32LE())
   readonly #peers: Peer[] = []
@@ -71,7 +71,7 @@ export class UdpPeersEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as UdpPeersOptions
     this.#settings = this.#options
-    this.#sender = new DatagramSender(host.os, host.pool)
+    this.#sender = new UdpSender(host.os, host.pool)
     this.#faultOf = inetFaults(host.os.layout)
     this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
   }
@@ -113,7 +113,7 @@ export class UdpPeersEndpoint implements Endpoint {
 
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const { memory, address } = this.#peerOf[port] as Peer
-    return this.#sender.sendTo(this.#options.fd, memory, address.length, offsets, lengths, first, count)
+    return this.#sender.send(this.#options.fd, memory, address.length, offsets, lengths, first, count)
   }
 
   fault(_port: number, errno: number): Fault {

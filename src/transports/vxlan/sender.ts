@@ -2,6 +2,7 @@
  * The way out of one VXLAN network: header in front, one remote or all of them, and a source port that follows the flow.
  *
  * The header is not written in front of the frame, which may lie in a buffer where another frame is; it is a message part of its own.
+ * Frames for one remote that follow each other are joined as in udp-sender.ts; copies of a flooded frame go to different ones, and are not.
  *
  * RFC 7348 wants the UDP source port to be a hash of the inner flow, so that routers spread flows over equal paths. The kernel sets
  * it from the socket, so there are several sockets, and the flow chooses one. Frames are sent in the order they came, in runs with
@@ -12,11 +13,12 @@
  * (no route to one remote) is left out and counted; the frame is sent if any copy was.
  */
 import type { FramePool } from '../../dataplane/frame-pool.js'
-import { MessageVector } from '../../os/message-vector.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import type { Os } from '../../os/os.js'
+import { SegmentVector } from '../../os/segment-vector.js'
 import { flowHash } from '../../wire/flow-hash.js'
 import { vxlanHeader } from '../../wire/vxlan.js'
+import { isFull, PLAIN_CALLS } from '../udp-sender.js'
 import { ALL, type RemoteTable } from './remote-table.js'
 
 /** Datagrams for each call; as many as frames in a batch, so that only floods take more. */
@@ -43,11 +45,13 @@ export class VxlanSender {
   readonly #remotes: readonly (Destination | null)[]
   /** Numbers of those there are. */
   readonly #present: readonly number[]
-  readonly #vector: MessageVector
+  readonly #vector: SegmentVector
   /** For each message in the vector: 1 when it is one of several copies, 1 when it is the last datagram of its frame. */
   readonly #isCopy = new Uint8Array(CAPACITY)
   readonly #isLast = new Uint8Array(CAPACITY)
   #fd: number
+  /** Calls for which frames are not joined. */
+  #plainCalls = 0
   /** Of the first frame to be sent: copies done with, sent, left out. */
   #copiesDone = 0
   #copiesSent = 0
@@ -73,7 +77,7 @@ export class VxlanSender {
     this.blockedFd = fds[0]
     const header = new NativeMemory(8)
     header.bytes.set(vxlanHeader(vni))
-    this.#vector = new MessageVector(os.layout, CAPACITY, false, header)
+    this.#vector = new SegmentVector(os.layout, CAPACITY, header)
   }
 
   /** Some copies of the first frame that `transmit` did not take are sent already. */
@@ -84,19 +88,28 @@ export class VxlanSender {
   /** As `Endpoint.transmit`. There must be a remote. `now` in milliseconds. */
   transmit(offsets: Int32Array, lengths: Int32Array, first: number, count: number, now: number): number {
     let done = 0
+    let isRetry = false
+    if (this.#plainCalls > 0) this.#plainCalls--
     for (let interruptions = 0; done < count; ) {
-      const filled = this.#fill(offsets, lengths, first + done, count - done, now)
-      const sent = this.#os.sendMessages(this.#fd, this.#vector, filled)
+      this.#fill(offsets, lengths, first + done, count - done, now, isRetry || this.#plainCalls > 0)
+      const sent = this.#os.sendMessages(this.#fd, this.#vector, this.#vector.count)
       if (sent > 0) {
+        if (isRetry) this.#plainCalls = PLAIN_CALLS
+        isRetry = false
         done += this.#advance(sent)
         continue
       }
       const { EINTR, EAGAIN } = this.#os.layout.errno
       if (sent === -EINTR && interruptions++ < MAX_INTERRUPTIONS) continue
-      if (this.#isFull(sent)) {
+      if (isFull(this.#os, sent)) {
         this.blockedFd = this.#fd
         return done > 0 ? done : -EAGAIN
       }
+      if (this.#vector.frames[0] > 1) {
+        isRetry = true
+        continue
+      }
+      isRetry = false
       if (this.#isCopy[0] === 0) return done > 0 ? done : sent
       this.#copiesFailed++
       this.#copiesDone++
@@ -110,12 +123,14 @@ export class VxlanSender {
     return done
   }
 
-  /** Puts datagrams into the vector, from the first frame on, as long as they leave by the same socket. Returns how many. */
-  #fill(offsets: Int32Array, lengths: Int32Array, first: number, count: number, now: number): number {
+  /** Puts datagrams into the vector, from the first frame on, as long as they leave by the same socket. */
+  #fill(offsets: Int32Array, lengths: Int32Array, first: number, count: number, now: number, isPlain: boolean): void {
     const { bytes } = this.#pool
     const present = this.#present
     let copies = Math.min(this.#copiesDone, present.length - 1)
     let filled = 0
+    let before = ALL
+    this.#vector.clear()
     for (let i = first; i < first + count && filled < CAPACITY; i++) {
       const offset = offsets[i]
       const length = lengths[i]
@@ -124,26 +139,30 @@ export class VxlanSender {
       this.#fd = fd
       const remote = copies > 0 ? ALL : this.#table.lookup(bytes, offset, now)
       if (remote !== ALL) {
-        this.#place(filled++, remote, offset, length, 0, 1)
+        const joined = !isPlain && remote === before && this.#vector.join(this.#pool.address + offset, length)
+        if (!joined) this.#place(remote, offset, length, 0, 1)
+        before = remote
+        filled++
         continue
       }
       for (; copies < present.length && filled < CAPACITY; copies++) {
-        this.#place(filled++, present[copies], offset, length, 1, copies === present.length - 1 ? 1 : 0)
+        this.#place(present[copies], offset, length, 1, copies === present.length - 1 ? 1 : 0)
+        filled++
       }
       copies = 0
+      before = ALL
     }
-    return filled
   }
 
-  #place(at: number, remote: number, offset: number, length: number, isCopy: number, isLast: number): void {
+  #place(remote: number, offset: number, length: number, isCopy: number, isLast: number): void {
     const { memory, length: nameLength } = this.#remotes[remote] as Destination
-    this.#vector.setName(at, memory.address, nameLength)
-    this.#vector.setBuffer(at, this.#pool.address + offset, length)
+    const at = this.#vector.count
+    this.#vector.add(memory.address, nameLength, this.#pool.address + offset, length)
     this.#isCopy[at] = isCopy
     this.#isLast[at] = isLast
   }
 
-  /** The kernel took so many datagrams. Returns how many frames are done with. */
+  /** The kernel took so many messages. Returns how many frames are done with. */
   #advance(sent: number): number {
     let frames = 0
     for (let i = 0; i < sent; i++) {
@@ -153,7 +172,7 @@ export class VxlanSender {
       }
       if (this.#isLast[i] === 0) continue
       this.#finish(true)
-      frames++
+      frames += this.#vector.frames[i]
     }
     return frames
   }
@@ -163,10 +182,5 @@ export class VxlanSender {
     this.#copiesDone = 0
     this.#copiesSent = 0
     this.#copiesFailed = 0
-  }
-
-  #isFull(result: number): boolean {
-    const { EAGAIN, ENOBUFS, ENOMEM, EINTR } = this.#os.layout.errno
-    return result === 0 || result === -EAGAIN || result === -ENOBUFS || result === -ENOMEM || result === -EINTR
   }
 }

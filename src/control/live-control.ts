@@ -151,7 +151,7 @@ export class LiveControl implements SwitchControl {
   #settingsFor(port: PortRecord, change: PortChange): PortSettings {
     const { config } = this.#parts
     const policy: Partial<EgressPolicy> = { ...port.settings.policy }
-    for (const key of ['maxFrameSize', 'isolated', 'queueFrames', 'maxEntries'] as const) {
+    for (const key of ['maxFrameSize', 'isolated', 'queueFrames', 'maxEntries', 'mirrors'] as const) {
       const value = change[key]
       if (value === undefined) continue
       if (value === null) delete policy[key]

@@ -116,7 +116,8 @@ export class LiveView implements SwitchView {
   }
 
   #port(port: PortRecord): PortView {
-    const policy = effectivePolicy(port, this.#attachments.get(port.endpoint))
+    const attachment = this.#attachments.get(port.endpoint)
+    const policy = effectivePolicy(port, attachment)
     return {
       id: port.id,
       name: port.name,
@@ -128,11 +129,19 @@ export class LiveView implements SwitchView {
       maxFrameSize: policy.maxFrameSize,
       isolated: policy.isolated,
       queueFrames: policy.queueFrames,
+      mirrors: policy.mirrors?.length ? policy.mirrors : null,
+      mode: modeOf(attachment),
       maxEntries: policy.maxEntries,
       since: new Date(port.since).toISOString(),
       counters: this.#dataPlane.counters.readPort(port.index),
     }
   }
+}
+
+function modeOf(attachment: Attachment | undefined): string | null {
+  if (attachment?.side !== 'interfaces') return null
+  const mode = attachment.transport.facts?.().mode
+  return typeof mode === 'string' ? mode : null
 }
 
 function effectiveEntry(config: AnyConfig): Record<string, unknown> {

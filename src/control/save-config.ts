@@ -97,7 +97,15 @@ function withPortSettings(policy: PortPolicyConfig, { settings }: PortRecord): P
   const { maxEntries = policy.fdb.maxEntries, ...rest } = settings.policy
   const statics = settings.staticAddresses.map(mac => formatMac(highOf(mac), lowOf(mac)))
   const { maxFrameSize = policy.maxFrameSize, isolated = policy.isolated, queueFrames = policy.queueFrames } = rest
-  return { ...policy, maxFrameSize, isolated, queueFrames, fdb: { ...policy.fdb, maxEntries, static: statics } }
+  const mirrors = rest.mirrors ?? policy.mirrors
+  return {
+    ...policy,
+    maxFrameSize,
+    isolated,
+    queueFrames,
+    ...(mirrors && { mirrors }),
+    fdb: { ...policy.fdb, maxEntries, static: statics },
+  }
 }
 
 function entryEdit(before: AnyConfig | undefined, entry: AnyConfig, asAdded: unknown): EntryEdit {
@@ -111,8 +119,8 @@ function entryEdit(before: AnyConfig | undefined, entry: AnyConfig, asAdded: unk
   const { forwards, ...fixed } = rest
   if (!isDeepStrictEqual(fixedBefore, fixed)) return { name, is: 'replaced', value }
   const options: Option[] = []
-  for (const key of ['maxFrameSize', 'isolated', 'queueFrames'] as const) {
-    if (portBefore[key] !== port[key]) options.push([['port', key], port[key]])
+  for (const key of ['maxFrameSize', 'isolated', 'queueFrames', 'mirrors'] as const) {
+    if (!isDeepStrictEqual(portBefore[key], port[key])) options.push([['port', key], port[key]])
   }
   for (const key of ['maxEntries', 'static'] as const) {
     if (!isDeepStrictEqual(portBefore.fdb[key], port.fdb[key])) options.push([['port', 'fdb', key], port.fdb[key]])

@@ -41,6 +41,8 @@ export interface PortChange {
   readonly maxFrameSize?: number | null | undefined
   readonly isolated?: boolean | null | undefined
   readonly queueFrames?: number | null | undefined
+  /** An empty list makes it an ordinary port. */
+  readonly mirrors?: readonly string[] | null | undefined
   readonly maxEntries?: number | null | undefined
 }
 

@@ -23,6 +23,10 @@ export interface PortView {
   isolated: boolean
   /** Frames that may wait for it. */
   queueFrames: number
+  /** Ports, transports and interfaces this port gets copies of; null where it is no mirror. */
+  mirrors: readonly string[] | null
+  /** Of an interface that has modes: `shared`, `host`, `bridged`. */
+  mode: string | null
   /** FDB entries this port may hold. */
   maxEntries: number
   /** ISO 8601, when the port last came up. */

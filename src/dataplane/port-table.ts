@@ -159,7 +159,7 @@ export class PortTable {
   #settle(index: number, port: Port): void {
     const { core, counters, mirrors, clock } = this.#parts
     const policy = policyOf(port)
-    const mirrored = policy.mirrors ?? null
+    const mirrored = policy.mirrors?.length ? policy.mirrors : null
     port.up = port.linked && port.settings.enabled
     counters.cells[counters.portRow(index) + PortField.up] = port.up ? 1 : 0
     if (port.up)

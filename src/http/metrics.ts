@@ -128,9 +128,15 @@ const portFamilies: readonly Family<PortView>[] = [
   {
     name: 'tapswitch_port_info',
     type: 'gauge',
-    help: 'Always 1; the labels say which transport the port belongs to and the socket path at its other end, if any.',
-    labels: ({ transport, kind, peer }) => ({ transport, kind, peer: socketPath(peer) }),
+    help: 'Always 1; the labels say which transport the port belongs to, the socket path at its other end and its mode, if any.',
+    labels: ({ transport, kind, peer, mode }) => ({ transport, kind, peer: socketPath(peer), mode: mode ?? '' }),
     read: () => 1,
+  },
+  {
+    name: 'tapswitch_port_max_frame_size_bytes',
+    type: 'gauge',
+    help: 'Longest frame the port takes, Ethernet header and tag included, FCS not.',
+    read: ({ maxFrameSize }) => maxFrameSize,
   },
   {
     name: 'tapswitch_port_up',

@@ -60,6 +60,14 @@ export const portChange = z
     isolated: z.boolean().nullable().optional().describe('Isolated ports exchange no frames with each other.'),
     queueFrames: z.int().min(1).max(65_536).nullable().optional().describe('Frames that may wait for this port.'),
     maxEntries: z.int().min(1).max(1_048_576).nullable().optional().describe('FDB entries this port may hold.'),
+    mirrors: z
+      .array(z.string().min(1).max(256))
+      .max(64)
+      .nullable()
+      .optional()
+      .describe(
+        'Names of ports, transports and interfaces whose frames it gets copies of, or `*`; none makes it an ordinary port.',
+      ),
   })
   .describe('What is left out stays; null is what the configuration says.')
   .meta({ id: 'PortChange', example: { enabled: false } })

@@ -27,6 +27,12 @@ export const portSchema = z
     maxFrameSize: bytes.describe('Bytes; Ethernet header and tag included, FCS not.'),
     isolated: z.boolean().describe('Isolated ports exchange no frames with each other.'),
     queueFrames: z.int().nonnegative().describe('Frames that may wait for this port.'),
+    mirrors: z
+      .array(z.string())
+      .readonly()
+      .nullable()
+      .describe('Ports, transports and interfaces this port gets copies of; null where it is no mirror.'),
+    mode: z.string().nullable().describe('Of an interface that has modes: `shared`, `host`, `bridged`.'),
     maxEntries: z.int().nonnegative().describe('FDB entries this port may hold.'),
     since: z.string().describe('When the port last came up; ISO 8601.'),
     counters: z

@@ -100,4 +100,28 @@ describe('a mirror port', { timeout: 60_000 }, () => {
     assert.deepEqual(entries.map(({ mac }) => mac).sort(), [ALICE, BOB, CAROL].sort())
     assert.equal((await api.portOf(lab.path('watcher.sock'))).counters.transmitFrames, 0)
   })
+
+  it('can be made of any port, and be an ordinary one again, while the switch runs', async () => {
+    await start(['nobody'])
+    const { id } = await api.portOf(lab.path('watcher.sock'))
+    const setMirrors = async (mirrors: string[] | null) => {
+      const response = await fetch(`${api.url}/v1/ports/${id}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ mirrors }),
+      })
+      assert.equal(response.status, 200)
+      assert.deepEqual((await api.port(id)).mirrors, mirrors?.length === 0 ? null : (mirrors ?? ['nobody']))
+    }
+    await setMirrors(['vms:1'])
+    await alice.send(ipv4Echo)
+    assert.deepEqual(await watcher.receive(), ipv4Echo)
+    await setMirrors([])
+    await alice.send(arpRequest)
+    assert.deepEqual(await watcher.receive(), arpRequest)
+    await watcher.send(frame(ALICE, '02:00:00:00:00:0d', 64))
+    assert.deepEqual(await alice.receive(), frame(ALICE, '02:00:00:00:00:0d', 64))
+    await setMirrors(null)
+    assert.ok((await api.fdb()).every(({ mac }) => mac !== '02:00:00:00:00:0d'))
+  })
 })

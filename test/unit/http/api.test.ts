@@ -130,7 +130,17 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
     })
 
     it('answers 404 for what is not there, whatever is sent along', async () => {
-      for (const path of ['/', '/v1', '/v1/ports/1/x', '/V1/ports', '/metrics/', '/__proto__', '/v2/fdb?x=1']) {
+      for (const path of [
+        '/page/',
+        '/page/../package.json',
+        '/page/%2e%2e/main.js',
+        '/v1',
+        '/v1/ports/1/x',
+        '/V1/ports',
+        '/metrics/',
+        '/__proto__',
+        '/v2/fdb?x=1',
+      ]) {
         assertProblem(await get(path), 404, 'not-found', /There is nothing at /)
       }
       const posted = await ask(server.url, '/nope', {

@@ -27,6 +27,8 @@ export function fakePort(id: number, peer: string | null): Omit<PortView, 'count
     enabled: true,
     isolated: false,
     queueFrames: 2048,
+    mirrors: null,
+    mode: null,
     maxEntries: 4096,
     since: '2025-01-02T03:04:05.678Z',
   }

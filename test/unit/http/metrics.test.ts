@@ -140,7 +140,7 @@ describe('a scrape', () => {
 
   it('takes a changed peer into the labels at once', async () => {
     const info = (port: string, peer: string) =>
-      `tapswitch_port_info{port="${port}",transport="vms",kind="unixgram",peer="${peer}"}`
+      `tapswitch_port_info{port="${port}",transport="vms",kind="unixgram",peer="${peer}",mode=""}`
     assert.equal((await scrape()).value(info('vms:2', '')), 1)
     view.portList = [fakePort(1, '/tmp/a.sock'), fakePort(2, '/tmp/b.sock')]
     const { value, series } = await scrape()
@@ -167,7 +167,7 @@ describe('a scrape', () => {
 
   it('escapes what a label cannot hold', async () => {
     view.portList = [fakePort(1, '/tmp/a"b\\c\nd.sock')]
-    assert.match(await metrics.scrape(), /peer="\/tmp\/a\\"b\\\\c\\nd\.sock"\} 1\n/)
+    assert.match(await metrics.scrape(), /peer="\/tmp\/a\\"b\\\\c\\nd\.sock",mode=""\} 1\n/)
   })
 
   it('asks the view for each list once', async () => {

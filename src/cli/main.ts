@@ -58,6 +58,19 @@ function commandLine(setExitCode: (code: number) => void): Command {
       output.out(markdown ? optionTable() : schemaText())
     })
 
+  program
+    .command('openapi')
+    .description('print the OpenAPI document of the HTTP API')
+    .option('--markdown', 'print the reference of docs/api.md instead', false)
+    .action(async ({ markdown }: { markdown: boolean }) => {
+      const [{ describeApi }, { apiReference }] = await Promise.all([
+        import('../http/server.js'),
+        import('../http/api-reference.js'),
+      ])
+      const document = await describeApi()
+      output.out(markdown ? apiReference(document) : JSON.stringify(document, null, 2))
+    })
+
   addClientCommands(program, output)
   tab(program, { completionCommandName: 'completion' })
   return program

@@ -1,12 +1,14 @@
 /** One example of each answer, by the id of its schema; for the OpenAPI document. A test holds them against the schemas. */
 
+import type { Forward } from '../config/forwards.js'
+import type { FdbEntryView, PortView, SwitchInfo, TransportView } from '../control/view.js'
 import { endpointDropReasons } from '../dataplane/shared-memory.js'
 import { receiveDropReasons, transmitDropReasons } from '../switch/drop-reason.js'
 
 const none = <Reason extends string>(reasons: readonly Reason[]) =>
   Object.fromEntries(reasons.map(reason => [reason, 0])) as Record<Reason, number>
 
-const port = {
+const port: PortView = {
   id: 1,
   name: 'vms:1',
   transport: 'vms',
@@ -36,7 +38,7 @@ const port = {
   },
 }
 
-const transport = {
+const transport: TransportView = {
   name: 'vms',
   kind: 'unixgram',
   listen: '/run/tapswitch/vms.sock',
@@ -55,8 +57,36 @@ const transport = {
   drops: { ...none(endpointDropReasons), handshake: 1 },
 }
 
-const fdbEntry = { mac: '52:54:00:00:00:01', portId: 1, port: 'vms:1', static: false, ageSeconds: 4 }
-const forward = { protocol: 'tcp', host: '127.0.0.1:2222', guest: '10.0.2.15:22' }
+const fdbEntry: FdbEntryView = { mac: '52:54:00:00:00:01', portId: 1, port: 'vms:1', static: false, ageSeconds: 4 }
+const forward: Forward = { protocol: 'tcp', host: '127.0.0.1:2222', guest: '10.0.2.15:22' }
+
+const info: SwitchInfo = {
+  name: 'lab',
+  version: '0.1.0',
+  maxFrameSize: 1518,
+  startedAt: '2025-01-02T03:04:05.000Z',
+  ports: 2,
+  maxPorts: 1024,
+  bufferBytes: 67108864,
+  fdb: { entries: 3, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
+  dataplane: { restarts: 0, alive: true },
+  counters: {
+    turns: 5120,
+    busySeconds: 0.25,
+    heartbeat: 60123.5,
+    fdbLearned: 3,
+    fdbMoved: 0,
+    fdbFlapping: 0,
+    fdbAged: 0,
+    fdbRefused: 0,
+    fdbEntries: 3,
+    poolFree: 4090,
+    poolSlots: 4096,
+    eventsSuppressed: 0,
+    floods: { broadcast: 2, multicast: 12, 'unknown-unicast': 0 },
+    batch: { sum: 9000, count: 3000, buckets: [1500, 700, 300, 250, 150, 60, 30, 10] },
+  },
+}
 
 const capture = {
   id: 1,
@@ -96,33 +126,7 @@ export const examples: Readonly<Record<string, unknown>> = {
     offset: 0,
     entries: [fdbEntry, { mac: '52:54:00:00:00:02', portId: 2, port: 'vms:2', static: true, ageSeconds: null }],
   },
-  Switch: {
-    name: 'lab',
-    version: '0.1.0',
-    maxFrameSize: 1518,
-    startedAt: '2025-01-02T03:04:05.000Z',
-    ports: 2,
-    maxPorts: 1024,
-    bufferBytes: 67108864,
-    fdb: { entries: 3, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
-    dataplane: { restarts: 0, alive: true },
-    counters: {
-      turns: 5120,
-      busySeconds: 0.25,
-      heartbeat: 60123.5,
-      fdbLearned: 3,
-      fdbMoved: 0,
-      fdbFlapping: 0,
-      fdbAged: 0,
-      fdbRefused: 0,
-      fdbEntries: 3,
-      poolFree: 4090,
-      poolSlots: 4096,
-      eventsSuppressed: 0,
-      floods: { broadcast: 2, multicast: 12, 'unknown-unicast': 0 },
-      batch: { sum: 9000, count: 3000, buckets: [1500, 700, 300, 250, 150, 60, 30, 10] },
-    },
-  },
+  Switch: info,
   Capture: capture,
   CaptureList: { captures: [capture] },
   SaveReport: { file: '/etc/tapswitch/switch.yaml', written: true, notSaved: [] },

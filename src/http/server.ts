@@ -21,6 +21,7 @@ import { auditOf } from './audit.js'
 import { captureRoutes } from './capture.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
+import { type OpenApiDocument, openApiDocument } from './openapi.js'
 import { pageRoutes } from './page.js'
 import { HttpProblem, pathOf, sendError, sendParseError } from './problem.js'
 import type { App } from './routes/app.js'
@@ -143,6 +144,7 @@ interface AppParts extends HttpParts {
 
 function makeApp({ view, control, events, captures, config, log, door, access }: AppParts): {
   app: App
+  routes: readonly RouteOptions[]
   readers: EventReaders
 } {
   const guard = ({ headers }: FastifyRequest) => {
@@ -195,7 +197,22 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
   if (captures !== undefined) captureRoutes(app, view, captures)
   docsRoutes(app, routes)
   pageRoutes(app)
-  return { app, readers: eventRoutes(app, events) }
+  return { app, routes, readers: eventRoutes(app, events) }
+}
+
+/** The OpenAPI document of this version, without a switch: nothing is opened, and no handler is called. */
+export async function describeApi(): Promise<OpenApiDocument> {
+  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door'>
+  const config = { tls: null } as HttpConfig
+  const { app, routes } = makeApp({
+    ...nobody,
+    captures: {} as Captures,
+    config,
+    access: {} as AccessControl,
+    door: {} as Door,
+  })
+  await app.ready()
+  return openApiDocument(routes)
 }
 
 /** What is not there may be looked for by whoever may look at all. */

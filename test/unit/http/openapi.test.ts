@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { createConfig, lintFromString } from '@redocly/openapi-core'
+import type { Captures } from '#src/control/captures.js'
+import { switchEventTypes } from '#src/control/event-bus.js'
+import { apiReference } from '#src/http/api-reference.js'
 import * as captureSchemas from '#src/http/capture.js'
 import { examples } from '#src/http/examples.js'
 import type { OpenApiDocument, Operation } from '#src/http/openapi.js'
 import * as schemas from '#src/http/schemas.js'
-import type { HttpServer } from '#src/http/server.js'
+import { describeApi, type HttpServer, startHttp } from '#src/http/server.js'
 import { z } from '#src/http/zod-compiler.js'
 import { type Answer, ask } from './client.js'
-import { fakeView, recordingLog, serve } from './fake-view.js'
+import { fakeView, httpConfig, partsOf, recordingLog } from './fake-view.js'
+
+const root = new URL('../../../../', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
 describe('the OpenAPI document', () => {
   let server: HttpServer
@@ -16,7 +23,8 @@ describe('the OpenAPI document', () => {
   let answer: Answer
 
   before(async () => {
-    server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    const config = httpConfig('127.0.0.1:0')
+    server = await startHttp({ ...partsOf(fakeView()), captures: {} as Captures, config, log: recordingLog() })
     answer = await ask(server.url, '/openapi.json')
     document = JSON.parse(answer.body)
   })
@@ -58,6 +66,7 @@ describe('the OpenAPI document', () => {
       ['GET POST', '/v1/transports'],
       ['GET DELETE', '/v1/transports/{name}'],
       ['GET', '/v1/events'],
+      ['GET', '/v1/capture'],
       ['POST', '/v1/config/save'],
     ] as const) {
       for (const method of methods.split(' ')) assert.ok(routes.includes(`${method} ${path}`), `${method} ${path}`)
@@ -117,5 +126,49 @@ describe('the OpenAPI document', () => {
     }
     const anchors = [...page.body.matchAll(/href="#([^"]+)"/g)].map(([, anchor]) => anchor)
     for (const anchor of anchors) assert.ok(page.body.includes(`id="${anchor}"`), anchor)
+  })
+
+  it('is the reference in docs/api.md (tapswitch openapi --markdown)', () => {
+    const [, reference] = /<!-- reference -->\n([\s\S]*?)\n<!-- \/reference -->/.exec(read('docs/api.md')) ?? []
+    assert.equal(reference, apiReference(document))
+  })
+
+  it('needs no switch to be made', async () => {
+    assert.deepEqual(JSON.parse(JSON.stringify(await describeApi())), document)
+  })
+})
+
+describe('docs/api.md', () => {
+  const text = read('docs/api.md')
+  const table = text.slice(text.indexOf('## Errors'), text.indexOf('## Limits'))
+
+  it('explains every code of a problem', () => {
+    const sources = readdirSync(new URL('src/', root), { recursive: true, encoding: 'utf8' })
+      .filter(path => /^http\/.*\.ts$/.test(path))
+      .map(path => read(`src/${path}`))
+      .join('\n')
+    const thrown = [...sources.matchAll(/HttpProblem\(\s*\d{3},\s*'([a-z-]+)'/g)].map(([, code]) => code as string)
+    const refused = [...read('src/control/switch-control.ts').matchAll(/^ {2}\| '([a-z-]+)'$/gm)].map(
+      ([, code]) => code as string,
+    )
+    const described = [...sources.matchAll(/problem\(\w+, '([a-z-]+)'/g)].map(([, code]) => code as string)
+    const codes = [...new Set([...thrown, ...refused, ...described])]
+    assert.ok(codes.length > 20, String(codes))
+    assert.deepEqual(
+      codes.filter(code => !table.includes(`\`${code}\``)),
+      [],
+    )
+  })
+
+  it('lists every type of event', () => {
+    const events = text.slice(text.indexOf('## Events'), text.indexOf('## Errors'))
+    const names = events.replace(
+      /`(transport|interface)-added`, `-removed`, `-changed`/g,
+      '`$1-added` `$1-removed` `$1-changed`',
+    )
+    assert.deepEqual(
+      switchEventTypes.filter(type => !names.includes(`\`${type}\``)),
+      [],
+    )
   })
 })

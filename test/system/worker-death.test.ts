@@ -3,6 +3,7 @@
  * thread can be reached: by an exception in it, and by ending it from outside, whatever it was doing.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import type { Worker } from 'node:worker_threads'
@@ -12,9 +13,10 @@ import { ControlPlane } from '#src/control/control-plane.js'
 import { DataPlane } from '#src/dataplane/data-plane.js'
 import type { Command } from '#src/dataplane/messages.js'
 import { eventually } from '../support/eventually.js'
-import { ALICE, BOB, frame } from '../support/frames.js'
+import { ALICE, BOB, BROADCAST, frame } from '../support/frames.js'
 import { Lab } from '../support/lab.js'
 import { numbered, numberOf, sourceOf } from '../support/numbered.js'
+import { readPcapng } from '../support/pcapng.js'
 import type { RawPeer } from '../support/raw-peer.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
@@ -234,6 +236,27 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
     await alice.send(frame(macs(1), macs(0), 9018))
     assert.equal((await bob.receive()).length, 9018)
     assert.equal(control.view.info().dataplane.restarts, 1, 'the second change of threads was wanted')
+  })
+
+  it('does not end a capture', async () => {
+    const [alice] = (await plugInAll()) as [RawPeer]
+    const options = { portId: null, snapLength: 65_550, filter: 'less 61', seconds: 60, maxBytes: 1_000_000 }
+    const capture = await control.captures.start(options)
+    const chunks: Buffer[] = []
+    capture.file.on('data', chunk => chunks.push(chunk))
+    const ended = once(capture.file, 'end')
+    const captured = async () => {
+      await alice.send(frame(BROADCAST, macs(0)))
+      return capture.bytes
+    }
+    const before = await eventually(captured, bytes => bytes > 500, 'frames in the capture')
+    await threads.at(-1)?.terminate()
+    await restarted(1)
+    await eventually(captured, bytes => bytes > before + 500, 'more frames in the capture')
+    await capture.stop()
+    await ended
+    const { packets } = readPcapng(Buffer.concat(chunks))
+    assert.ok(packets.length > 4)
   })
 
   it('does not keep a transport from being removed', async () => {

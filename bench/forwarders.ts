@@ -105,12 +105,11 @@ async function cUdpForwarder(cpu?: number) {
   })
 }
 
-/** Starts the switch as a user would, with these transports. */
-export function startTapswitch(
-  transports: { name: string; listen: string; peers?: 'one'; type?: 'stream' }[],
-  cpu?: number,
-  interfaces: object[] = [],
-) {
+/** As in the configuration file; where they are not of `type` they are unixgram. */
+export type BenchTransport = { name: string; listen: string } & Record<string, unknown>
+
+/** Starts the switch as a user would, with these transports; `to` is right for those that listen on a path. */
+export function startTapswitch(transports: readonly BenchTransport[], cpu?: number, interfaces: object[] = []) {
   return launch(async directory => ({
     ...(await runTapswitch(
       directory,
@@ -167,11 +166,11 @@ async function runTapswitch(directory: string, transports: object[], cpu?: numbe
   return { child, httpPort }
 }
 
-export const manyPeers = [{ name: 'vms', listen: 'vms.sock' }]
-const streams = [{ name: 'vms', type: 'stream' as const, listen: 'vms.sock' }]
-const onePeerEach = [
-  { name: 'vm1', listen: '1.sock', peers: 'one' as const },
-  { name: 'vm2', listen: '2.sock', peers: 'one' as const },
+export const manyPeers: BenchTransport[] = [{ name: 'vms', listen: 'vms.sock' }]
+export const streams: BenchTransport[] = [{ name: 'vms', type: 'stream', listen: 'vms.sock' }]
+export const onePeerEach: BenchTransport[] = [
+  { name: 'vm1', listen: '1.sock', peers: 'one' },
+  { name: 'vm2', listen: '2.sock', peers: 'one' },
 ]
 
 function startVde(cpu?: number) {

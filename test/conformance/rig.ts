@@ -22,6 +22,8 @@ export interface Harness {
   readonly noticesDeparture?: boolean
   /** False where a peer that comes back cannot be known, and gets a port of its own; default true. */
   readonly keepsPort?: boolean
+  /** False where what a peer was reached by ends with it, so that none can come back; default true. */
+  readonly comesBack?: boolean
   start(options: RigOptions): Promise<Rig>
 }
 

@@ -1,10 +1,11 @@
 /**
  * One connected datagram socket, a frame a datagram: the data plane's half. The socket came from outside, so nothing is known of how
- * to find its peer again. When sending says that nobody is there the port goes down, and comes back with the next frame.
+ * to find its peer again. When the kernel says that nobody is there the port goes down, and comes back with the next frame.
  */
-import type { Endpoint, EndpointHost, EndpointPort, Fault } from '../../dataplane/endpoint.js'
+import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import type { EndpointSpec } from '../../dataplane/messages.js'
 import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
+import { receiveOverflows } from '../../os/udp-socket.js'
 import { DatagramSender } from '../datagram-sender.js'
 import { type SendFault, sendFaults } from '../unixgram/send-fault.js'
 import type { ConnectedDatagramsOptions } from './options.js'
@@ -17,6 +18,8 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
   readonly #faultOf: SendFault
   #port = -1
   #up = false
+  /** As the kernel counts them. */
+  #overflows: number
 
   constructor(spec: EndpointSpec, host: EndpointHost) {
     this.#host = host
@@ -24,6 +27,7 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
     this.#options = spec.options as ConnectedDatagramsOptions
     this.#sender = new DatagramSender(host.os, host.pool)
     this.#faultOf = sendFaults(host.os.layout)
+    this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
   }
 
   open(): void {
@@ -41,6 +45,8 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
   receive(fd: number, batch: ReceiveBatch): number {
     const count = this.#host.os.receiveMessages(fd, batch.nameless, batch.length.length)
     if (count > 0 && !this.#up) this.#begin()
+    // Nobody has the UDP port that a frame went to: it may be told here instead of to who sends next, once.
+    if (count < 0 && this.#faultOf(-count) === Fault.gone) this.gone()
     for (let i = 0; i < count; i++) {
       batch.length[i] = batch.nameless.length(i)
       batch.port[i] = this.#port
@@ -66,7 +72,12 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
     return this.#host.os.layout.platform === 'darwin' ? -1 : this.#options.fd
   }
 
-  tick(): void {}
+  tick(): void {
+    const overflows = receiveOverflows(this.#host.os.layout, this.#options.fd)
+    const lost = (overflows - this.#overflows) >>> 0
+    this.#overflows = overflows
+    if (lost > 0) this.#host.countDrop(this.#spec.index, 'receive-buffer', lost)
+  }
 
   message(): void {}
 

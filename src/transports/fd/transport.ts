@@ -3,13 +3,19 @@ import type { FdConfig } from '../../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import { OperatorError } from '../../errors.js'
 import { disinherit, isInherited } from '../../os/inheritance.js'
+import type { Layout } from '../../os/layout.js'
 import { nonBlocking } from '../../os/libc.js'
 import * as streams from '../../os/stream-socket.js'
-import { closeSocket } from '../../os/unix-socket.js'
-import { commonOptions, type StreamContext } from '../stream/common-options.js'
+import { closeSocket, sizeSocketBuffers } from '../../os/unix-socket.js'
+import { SOCKET_BUFFER_BYTES } from '../open-udp.js'
+import { BUFFER_BYTES, commonOptions, type StreamContext } from '../stream/common-options.js'
 import { type GivenOptions, STREAM, type StreamUpcall } from '../stream/options.js'
+import { prepareSocket } from '../stream/socket-options.js'
 import type { Facts, Transport } from '../transport.js'
 import { CONNECTED_DATAGRAMS, type ConnectedDatagramsOptions } from './options.js'
+
+/** As the stream transport's, where nothing else is said. */
+const KEEP_ALIVE_SECONDS = 15
 
 export async function openFd(config: FdConfig, context: StreamContext): Promise<FdTransport> {
   const { fd } = config
@@ -24,6 +30,7 @@ export async function openFd(config: FdConfig, context: StreamContext): Promise<
     throw new OperatorError(`descriptor ${fd} is a socket that is not connected; ${advice}`)
   }
   nonBlocking(fd, layout.constants.O_NONBLOCK)
+  if (streams.isInternet(layout, fd)) prepareInternet(layout, fd, kind.stream)
   return new FdTransport(config, context, kind.stream)
 }
 
@@ -50,7 +57,7 @@ export class FdTransport implements Transport<FdConfig> {
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
     const { config } = this
-    const common = commonOptions({ ...config, keepAliveSeconds: 0 })
+    const common = commonOptions({ ...config, keepAliveSeconds: KEEP_ALIVE_SECONDS })
     const peer = this.where
     if (this.#isStream) {
       const given = { id: 1, fd: this.#open ? config.fd : -1, portName: config.name, peer }
@@ -83,6 +90,12 @@ export class FdTransport implements Transport<FdConfig> {
     closeSocket(this.config.fd)
     disinherit(this.config.fd)
   }
+}
+
+/** As sockets that we open ourselves: nothing waits for company, a peer that vanished is noticed, bursts have room. */
+function prepareInternet(layout: Layout, fd: number, isStream: boolean): void {
+  if (isStream) prepareSocket(layout, fd, { bufferBytes: BUFFER_BYTES, keepAliveSeconds: KEEP_ALIVE_SECONDS })
+  else sizeSocketBuffers(layout, fd, SOCKET_BUFFER_BYTES, SOCKET_BUFFER_BYTES)
 }
 
 function rigid({ fd, framing, port }: FdConfig): unknown {

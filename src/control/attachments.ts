@@ -3,6 +3,7 @@
  * closing them. One after the other; who calls sees to that.
  */
 import type { Side } from '../config/change.js'
+import { isInterface } from '../config/interfaces.js'
 import { maxInterfaces, maxTransports } from '../config/limits.js'
 import type { DataPlane } from '../dataplane/data-plane.js'
 import type { Event } from '../dataplane/messages.js'
@@ -132,7 +133,8 @@ export class Attachments {
       return await openAttachment(config, this.#contextOf(config.name))
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error
-      throw new OperatorError(`"${config.name}" (${config.type}): ${error.message}`, { cause: error })
+      const what = isInterface(config) ? 'interface' : 'transport'
+      throw new OperatorError(`${what} "${config.name}": ${error.message}`, { cause: error })
     }
   }
 

@@ -35,7 +35,7 @@ describe('a TAP that cannot be opened', { ...needs, timeout: 120_000 }, () => {
     const { code, errors } = await SwitchProcess.refused(lab.folder, config, { ...options, through: inside })
     const messages = errors.filter(({ level }) => level === 'error').map(({ msg }) => msg)
     assert.equal(messages.length, 1, messages.join('\n'))
-    const [, said] = /^"up" \(tap\): (.*)$/s.exec(messages[0] as string) ?? []
+    const [, said] = /^interface "up": (.*)$/s.exec(messages[0] as string) ?? []
     if (typeof reason === 'string') assert.equal(said, reason)
     else assert.match(said ?? messages.join(), reason)
     assert.equal(code, 1)
@@ -98,7 +98,7 @@ describe('a TAP that cannot be opened', { ...needs, timeout: 120_000 }, () => {
     assert.equal(code, 1)
     assert.match(
       errors.map(({ msg }) => msg).join('\n'),
-      /^"up" \(tap\): device: "tap5" is in use by another program$/m,
+      /^interface "up": device: "tap5" is in use by another program$/m,
     )
     await other.stop()
     await refused({ device: 'eth0' }, 'device: "eth0" exists and is not a TAP with one queue (ip tuntap show)')

@@ -59,11 +59,11 @@ describe('a TAP without root', { ...requirements(netnsNeeds), timeout: 120_000 }
     }
     assert.equal(
       await refusal({ mtu: 1400 }),
-      '"up" (tap): mtu: 1400 is not what "tap0" has, and changing it needs root (CAP_NET_ADMIN)',
+      'interface "up": mtu: 1400 is not what "tap0" has, and changing it needs root (CAP_NET_ADMIN)',
     )
     assert.equal(
       await refusal({ address: '10.9.1.1/24' }),
-      '"up" (tap): ip address add 10.9.1.1/24 brd + dev tap0 needs root (CAP_NET_ADMIN)',
+      'interface "up": ip address add 10.9.1.1/24 brd + dev tap0 needs root (CAP_NET_ADMIN)',
     )
     await host.assertStill(untouched)
     host.ip('link', 'delete', 'tap0')

@@ -91,7 +91,7 @@ describe(`unixgram, many peers, against random datagrams (TAPSWITCH_SEED=${rando
       await reading(read, allGot, () => 'what was transmitted is what was got')
 
       assert.equal(bobNext, rounds * 4, 'all that Alice said came, in order')
-      assert.equal(rig.drops('vms').unbound, strayed)
+      assert.equal(rig.drops().unbound, strayed)
       assert.equal(rig.dataPlane.restarts, 0)
       assert.deepEqual(
         rig.log.lines.filter(({ level }) => level === 'error'),

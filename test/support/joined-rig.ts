@@ -1,8 +1,8 @@
 /** A real data plane in its own thread, with joined ports and nothing else. */
-import { DataPlane } from '#src/dataplane/data-plane.js'
-import type { Command } from '#src/dataplane/messages.js'
+import type { DataPlane } from '#src/dataplane/data-plane.js'
 import { createOs } from '#src/os/os.js'
 import { type JoinedPort, JoinedPorts } from '#src/transports/stream/joined.js'
+import { replaceDataPlane, roomyDataPlane } from './data-plane.js'
 import { recordingLogger } from './recording-logger.js'
 import { until } from './until.js'
 
@@ -13,12 +13,7 @@ export class JoinedRig {
 
   constructor({ maxFrameSize = 1518, queueFrames = 512, lasting = [] as string[] } = {}) {
     const os = createOs()
-    const settings = {
-      maxFrameSize,
-      bufferBytes: 16 * 1024 * 1024,
-      fdb: { ageingMs: 300_000, maxEntries: 1024, maxEntriesPerPort: 256, hashSeed: 0 },
-    }
-    this.dataPlane = new DataPlane(os, settings, { maxPorts: 32, maxEndpoints: 4 }, this.log)
+    this.dataPlane = roomyDataPlane(os, this.log, maxFrameSize)
     const policy = { maxFrameSize, maxEntries: 0, isolated: false, queueFrames }
     this.joined = new JoinedPorts(
       { name: 'web', kind: 'websocket', policy, lasting },
@@ -58,12 +53,8 @@ export class JoinedRig {
     return this.dataPlane.counters.readPort(this.record(name)?.index ?? -1)
   }
 
-  async replace(how: 'planned' | 'crash'): Promise<void> {
-    const { dataPlane } = this
-    if (how === 'planned') return dataPlane.replace({ ...dataPlane.settings, bufferBytes: 8 * 1024 * 1024 })
-    const { restarts } = dataPlane
-    await dataPlane.command({ type: 'nonsense' } as unknown as Command)
-    await until(() => dataPlane.restarts === restarts + 1 && dataPlane.trouble() === undefined, 'a new data plane runs')
+  replace(how: 'planned' | 'crash'): Promise<void> {
+    return replaceDataPlane(this.dataPlane, how)
   }
 
   async stop(): Promise<void> {

@@ -80,7 +80,7 @@ describe(`stream (TAPSWITCH_SEED=${randomSeed})`, () => {
     const [alice, bob] = await pair()
     const second = await rig.connect(1)
     await until(() => second.ended, 'the second one is closed')
-    assert.equal(rig.drops('vm1')['peer-limit'], 1)
+    assert.equal(rig.drops(1)['peer-limit'], 1)
     await alice.send([frame(BOB, ALICE, 77)])
     assert.equal((await bob.receive(1))[0]?.length, 77)
   })

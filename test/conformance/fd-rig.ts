@@ -3,27 +3,22 @@
  * the far ends of them.
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DataPlane, type PortRecord } from '#src/dataplane/data-plane.js'
-import type { Command, EndpointMessage } from '#src/dataplane/messages.js'
-import type { PortCounters } from '#src/dataplane/shared-memory.js'
-import { createOs, type Os } from '#src/os/os.js'
+import type { FdConfig } from '#src/config/config.js'
 import { encodeUnixAddress } from '#src/os/sockaddr-un.js'
 import { streamPair } from '#src/os/stream-socket.js'
 import * as udp from '#src/os/udp-socket.js'
 import * as unix from '#src/os/unix-socket.js'
-import { type FdTransport, openFd } from '#src/transports/fd/transport.js'
+import { openFd } from '#src/transports/fd/transport.js'
 import { literalAddress } from '#src/transports/inet-text.js'
 import type { FramingName } from '#src/transports/stream/framing.js'
-import { frame } from '../support/frames.js'
+import type { Transport, TransportContext } from '#src/transports/transport.js'
 import { RawPeer } from '../support/raw-peer.js'
-import { recordingLogger } from '../support/recording-logger.js'
 import { peerOnDescriptor } from '../support/stream-peer.js'
 import { freeUdpPort, UdpPeer } from '../support/udp-peer.js'
-import { until } from '../support/until.js'
-import { addressOf, type Harness, type Rig, type RigOptions, type Station } from './rig.js'
+import { DataPlaneRig } from './data-plane-rig.js'
+import type { Harness, RigOptions, Station } from './rig.js'
 
 /** What the descriptor is: a stream or a datagram socket of the unix domain, or a UDP socket that is connected. */
 export type SocketKind = 'stream' | 'datagram' | 'udp'
@@ -38,7 +33,7 @@ export const fdHarness = (kind: SocketKind, framing: FramingName = 'qemu'): Harn
   comesBack: kind === 'udp',
   start: async options => {
     const rig = new FdRig(kind, framing, options)
-    await rig.dataPlane.start()
+    await rig.start()
     return rig
   },
 })
@@ -53,41 +48,27 @@ interface Peer {
   leave(): void
 }
 
-class FdRig implements Rig {
-  readonly dataPlane: DataPlane
+class FdRig extends DataPlaneRig<FdConfig> {
   readonly #kind: SocketKind
   readonly #framing: FramingName
-  readonly #options: RigOptions
-  readonly #folder = mkdtempSync(join(tmpdir(), 'tapswitch-'))
-  readonly #log = recordingLogger()
-  readonly #os: Os = createOs()
-  readonly #transports = new Map<string, FdTransport>()
   readonly #peers = new Set<Peer>()
   /** Of UDP sockets, in the order of stations: ours and the peer's. */
   readonly #udpAddresses = new Map<number, { ours: string; theirs: string }>()
 
   constructor(kind: SocketKind, framing: FramingName, options: RigOptions) {
+    super(options)
     this.#kind = kind
     this.#framing = framing
-    this.#options = options
-    const settings = {
-      maxFrameSize: options.maxFrameSize,
-      bufferBytes: 16 * 1024 * 1024,
-      fdb: { ageingMs: 300_000, maxEntries: 1024, maxEntriesPerPort: 256, hashSeed: 0 },
-    }
-    this.dataPlane = new DataPlane(this.#os, settings, { maxPorts: 32, maxEndpoints: 16 }, this.#log)
-    this.dataPlane.on('event', event => {
-      if (event.type === 'endpoint') this.#transports.get(event.name)?.message(event.message)
-    })
   }
 
   async join(number: number): Promise<Station> {
     const name = `vm${number}`
-    const isNew = !this.#transports.has(name)
+    const isNew = !this.transports.has(name)
     const { fd, peer } = isNew ? this.#connect(number) : { fd: -1, peer: this.#udpPeer(number) }
     this.#peers.add(peer)
-    if (isNew) await this.#attach(name, fd)
-    await this.#introduce(number, peer)
+    if (isNew) await this.attach({ type: 'fd', name, fd, framing: this.#framing, port: this.policy })
+    await this.introduce(number, hello => peer.send([hello]))
+    peer.receiveNow()
     return {
       send: frames => peer.send(frames),
       receive: count => peer.receive(count),
@@ -97,36 +78,13 @@ class FdRig implements Rig {
     }
   }
 
-  port(number: number): PortRecord {
-    const port = [...this.dataPlane.ports.values()].find(({ name }) => name === `vm${number}`)
-    assert.ok(port, `station ${number} never joined`)
-    return port
+  protected openTransport(config: FdConfig, context: TransportContext): Promise<Transport<FdConfig>> {
+    return openFd(config, context)
   }
 
-  counters(number: number): PortCounters {
-    return this.dataPlane.counters.readPort(this.port(number).index)
-  }
-
-  until(what: string, condition: () => boolean): Promise<void> {
-    return until(condition, what)
-  }
-
-  async replace(how: 'planned' | 'crash'): Promise<void> {
-    const { dataPlane } = this
-    if (how === 'planned') return dataPlane.replace({ ...dataPlane.settings, bufferBytes: 8 * 1024 * 1024 })
-    const { restarts } = dataPlane
-    await dataPlane.command({ type: 'nonsense' } as unknown as Command)
-    await until(() => dataPlane.restarts === restarts + 1 && dataPlane.trouble() === undefined, 'a new data plane runs')
-  }
-
-  async stop(): Promise<string[]> {
-    await this.dataPlane.stop()
-    for (const transport of this.#transports.values()) transport.close()
+  protected async dismiss(): Promise<void> {
     for (const peer of [...this.#peers]) this.#leave(peer)
     await new Promise(resolve => setImmediate(resolve))
-    const left = readdirSync(this.#folder)
-    rmSync(this.#folder, { recursive: true })
-    return left
   }
 
   /** Two sockets that are connected to each other, of which one is for the switch. */
@@ -136,16 +94,16 @@ class FdRig implements Rig {
   }
 
   #connectStream(): { fd: number; peer: Peer } {
-    const [fd, theirs] = streamPair(this.#os.layout)
+    const [fd, theirs] = streamPair(this.os.layout)
     return { fd, peer: peerOnDescriptor(theirs, this.#framing) }
   }
 
   #connectDatagrams(number: number): { fd: number; peer: Peer } {
-    const { layout } = this.#os
-    const [ours, theirs] = [join(this.#folder, `${number}-ours`), join(this.#folder, `${number}-theirs`)]
+    const { layout } = this.os
+    const [ours, theirs] = [join(this.folder, `${number}-ours`), join(this.folder, `${number}-theirs`)]
     const fd = unix.openUnixDatagram(layout)
     assert.equal(unix.bindUnix(layout, fd, ours), 0)
-    const raw = RawPeer.bind(theirs, { maxFrameSize: 2 * this.#options.maxFrameSize })
+    const raw = RawPeer.bind(theirs, { maxFrameSize: 2 * this.options.maxFrameSize })
     assert.equal(unix.connectUnix(fd, encodeUnixAddress(layout, theirs)), 0)
     raw.connect(ours)
     // As a socketpair, they have no names any more.
@@ -156,7 +114,7 @@ class FdRig implements Rig {
   }
 
   #connectUdp(number: number): { fd: number; peer: Peer } {
-    const { layout } = this.#os
+    const { layout } = this.os
     const theirs = `127.0.0.1:${freeUdpPort()}`
     const fd = udp.openUdp(layout, 4)
     assert.equal(udp.bindUdp(layout, fd, literalAddress('127.0.0.1:0')), 0)
@@ -168,35 +126,10 @@ class FdRig implements Rig {
 
   #udpPeer(number: number): Peer {
     const { ours, theirs } = this.#udpAddresses.get(number) ?? assert.fail(`station ${number} cannot come back`)
-    const bound = UdpPeer.bind(theirs, { sendTo: ours, maxFrameSize: 2 * this.#options.maxFrameSize })
+    const bound = UdpPeer.bind(theirs, { sendTo: ours, maxFrameSize: 2 * this.options.maxFrameSize })
     const receive = (count: number) => bound.receiveMany(count)
     const [send, receiveNow] = [bound.send.bind(bound), bound.receiveNow.bind(bound)]
     return { send, receive, receiveNow, leave: () => bound.close() }
-  }
-
-  async #attach(name: string, fd: number): Promise<void> {
-    const { maxFrameSize, queueFrames } = this.#options
-    const port = { maxFrameSize, isolated: false, queueFrames, fdb: { maxEntries: 0, static: [] } }
-    const index = this.#transports.size
-    const transport = await openFd(
-      { type: 'fd', name, fd, framing: this.#framing, port },
-      {
-        os: this.#os,
-        send: (message: EndpointMessage) => void this.dataPlane.command({ type: 'endpoint', name, message }),
-        report: ({ level, message }) => this.#log[level](message),
-      },
-    )
-    this.#transports.set(name, transport)
-    await this.dataPlane.attach(name, () => transport.spec(index))
-  }
-
-  /** A frame to oneself goes nowhere, and is counted. */
-  async #introduce(number: number, peer: Peer): Promise<void> {
-    const helloes = () => this.counters(number).receiveDrops['same-port']
-    const before = helloes()
-    await peer.send([frame(addressOf(number), addressOf(number))])
-    await this.until(`station ${number} is known`, () => helloes() > before && this.port(number).up)
-    peer.receiveNow()
   }
 
   #leave(peer: Peer): void {

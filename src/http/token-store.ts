@@ -50,6 +50,7 @@ export class TokenStore {
   }
 
   reload(): void {
+    if (this.isEmpty) return
     try {
       this.#tokens = this.#configs.map(read)
       this.#log.info({ tokens: this.#configs.map(({ name }) => name) }, 'tokens read again')

@@ -106,7 +106,7 @@ function webSocketLines(transport: WebSocketConfig, { http }: Config): string[] 
   const url = `${scheme}://${host}${path}`
   return [
     `${name}: websocket at ${url}`,
-    `  v86      net_device: { type: "virtio", relay_url: "${url}" }${token === null ? '' : '   cannot show the token'}`,
+    `  v86      net_device: { type: "ne2k", relay_url: "${url}" }${token === null ? '' : '   cannot show the token'}`,
   ]
 }
 

@@ -90,15 +90,47 @@ export function setNoDelay(fd: number): void {
   setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1)
 }
 
-/** A peer that is silent for so long is asked, three times; one that does not answer is gone. */
+/**
+ * A peer that is silent for so long is asked, three times; one that does not answer is gone. While something that was sent waits to be
+ * acknowledged the kernel does not ask but sends it again, for a quarter of an hour: on macOS for as long as given here, on Linux see
+ * `leavesUnanswered`.
+ */
 export function setKeepAlive(layout: Layout, fd: number, seconds: number): void {
-  // include/uapi/linux/tcp.h; xnu bsd/netinet/tcp.h (TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT) and bsd/sys/socket.h
+  // include/uapi/linux/tcp.h; xnu bsd/netinet/tcp.h (TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_RXT_CONNDROPTIME) and
+  // bsd/sys/socket.h
   const darwin = layout.platform === 'darwin'
   const every = Math.max(1, Math.round(seconds / 3))
   setOption(fd, layout.constants.SOL_SOCKET, darwin ? 8 : 9, 1)
   setOption(fd, IPPROTO_TCP, darwin ? 0x10 : 4, seconds)
   setOption(fd, IPPROTO_TCP, darwin ? 0x101 : 5, every)
   setOption(fd, IPPROTO_TCP, darwin ? 0x102 : 6, 3)
+  if (darwin) setOption(fd, IPPROTO_TCP, 0x80, 2 * seconds)
+}
+
+// struct tcp_info of include/uapi/linux/tcp.h: tcpi_retransmits and tcpi_probes are octets, the others words.
+const TCP_INFO = 11
+const RETRANSMITS = 2
+const PROBES = 3
+const UNACKED = 24 / 4
+const LAST_DATA_RECEIVED = 52 / 4
+const LAST_ACK_RECEIVED = 56 / 4
+const TCP_INFO_BYTES = 60
+/** One that got lost says nothing. */
+const UNANSWERED_PROBES = 2
+const tcpInfo = new NativeMemory(64 + 8)
+
+/**
+ * Whether what was sent to a TCP peer is not acknowledged, though it was sent again, and nothing was heard of the peer for so long;
+ * milliseconds. A peer that has no room answers the question whether it has some now, so it is not meant, however long it takes. That is why
+ * this is not TCP_USER_TIMEOUT, which ends both (net/ipv4/tcp_timer.c, tcp_probe_timer). False where the kernel does not tell.
+ */
+export function leavesUnanswered(layout: Layout, fd: number, forMs: number): boolean {
+  if (layout.platform !== 'linux') return false
+  const { bytes, words, address } = tcpInfo
+  words[16] = TCP_INFO_BYTES
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, address, address + 64) < 0) return false
+  const isUnanswered = words[UNACKED] > 0 ? bytes[RETRANSMITS] > 0 : bytes[PROBES] >= UNANSWERED_PROBES
+  return isUnanswered && Math.min(words[LAST_DATA_RECEIVED], words[LAST_ACK_RECEIVED]) >= forMs
 }
 
 /** Whether the socket is of an internet family, as far as one can tell from its address. */

@@ -143,6 +143,7 @@ export class StreamEndpoint implements Endpoint {
       this.#dialling = null
       this.#giveUp(fd, 'no answer')
     }
+    this.#endUnanswered()
   }
 
   message(message: EndpointMessage): void {
@@ -168,6 +169,18 @@ export class StreamEndpoint implements Endpoint {
     this.#lasting.clear()
     if (options.mode === 'listen') for (const fd of options.listening) this.#host.unwatch(fd)
     if (this.#dialling !== null) this.#abandon(this.#dialling.fd)
+  }
+
+  /** The kernel asks only those peers to which nothing is on its way. */
+  #endUnanswered(): void {
+    const { keepAliveSeconds } = this.#options.socket
+    if (keepAliveSeconds === 0) return
+    const { layout } = this.#host.os
+    for (const connection of this.#byPort) {
+      if (connection === undefined || !streams.leavesUnanswered(layout, connection.fd, 2000 * keepAliveSeconds))
+        continue
+      this.#end(connection, 'it does not answer')
+    }
   }
 
   #accept(listening: number): void {

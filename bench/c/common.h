@@ -1,4 +1,4 @@
-/* What the benchmark's C programs share: the clock, fatal errors, socket buffers, CPU pinning, option numbers. */
+/* What the benchmark's C programs share: the clock, fatal errors, signals, socket buffers, CPU pinning, option numbers. */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
@@ -57,6 +57,19 @@ static inline void pin (int cpu) {
 
 /* The kernel ends this program when the one that started it is gone, so a killed benchmark leaves nothing running. */
 static inline void die_with_parent (void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }
+
+static volatile sig_atomic_t stopping;
+
+static inline void note_signal (int signal) { (void)signal; stopping = 1; }
+
+/* For a program that another one starts, reads line by line and stops by SIGTERM. A call that blocks is interrupted then. */
+static inline void serve_parent (void) {
+  struct sigaction action = { .sa_handler = note_signal };
+  die_with_parent();
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+}
 
 static inline void send_buffer (int fd, int bytes) {
   if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) == 0) return;

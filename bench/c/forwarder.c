@@ -22,6 +22,7 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "fdb.h"
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -32,11 +33,8 @@ enum {
   STRIDE = 65600,            /* a multiple of 64 bytes: no two frames share a cache line */
   MAX_PORTS = 1024,
   PEER_SLOTS = 4 * MAX_PORTS,
-  FDB_SLOTS = 32768,
-  FDB_LIMIT = 16384,
   SEND_BUFFER = 8 << 20,
   STOP_CHECK_MS = 500,       /* no call blocks longer, so a signal that comes between check and call is still seen */
-  FLOOD = -1,
 };
 
 enum mode { NONE, BY_PATH, CONNECTED, ONE };
@@ -47,20 +45,12 @@ struct port {
   int fd;                    /* frames leave here */
 };
 
-struct entry {
-  uint64_t mac;              /* 0: free; a zero source is never learned */
-  int port;
-};
-
 static enum mode mode;
 static bool wait_when_full = true;
-static volatile sig_atomic_t stopping;
 
 static struct port ports[MAX_PORTS];
 static int port_count;
 static int peer_slots[PEER_SLOTS]; /* port + 1, by hash of the peer's address */
-static struct entry fdb[FDB_SLOTS];
-static int fdb_count;
 
 static uint8_t *pool;
 static struct mmsghdr rx[BATCH], tx[BATCH];
@@ -69,39 +59,7 @@ static struct sockaddr_un rx_address[BATCH];
 static int tx_port[BATCH];
 static unsigned tx_count;
 
-static struct { uint64_t received, transmitted, flooded, full, failed, refused; } counters;
-
-static void on_signal (int signal) { (void)signal; stopping = 1; }
-
-static inline uint64_t mac_at (const uint8_t *field) {
-  uint64_t value;
-  memcpy(&value, field, sizeof value);
-  return value & 0xffffffffffffull;
-}
-
-static inline bool is_group (uint64_t mac) { return mac & 1; }
-
-static struct entry *fdb_slot (uint64_t mac) {
-  unsigned slot = (mac * 0x9e3779b97f4a7c15ull) >> 49;
-  while (fdb[slot].mac != mac && fdb[slot].mac != 0) slot = (slot + 1) % FDB_SLOTS;
-  return &fdb[slot];
-}
-
-static inline void learn (uint64_t mac, int port) {
-  struct entry *entry = fdb_slot(mac);
-  if (entry->mac == 0) {
-    if (fdb_count == FDB_LIMIT) { counters.refused++; return; }
-    fdb_count++;
-    entry->mac = mac;
-  }
-  entry->port = port;
-}
-
-static inline int look_up (uint64_t mac) {
-  if (is_group(mac)) return FLOOD;
-  struct entry *entry = fdb_slot(mac);
-  return entry->mac ? entry->port : FLOOD;
-}
+static struct { uint64_t received, transmitted, flooded, full, failed; } counters;
 
 static void connect_port (struct port *port) {
   const struct sockaddr *address = (const struct sockaddr *)&port->address;
@@ -247,11 +205,7 @@ int main (int argc, char **argv) {
     die("usage: forwarder --by-path PATH | --connected PATH | --one PATH PATH  [--full wait|drop] [--cpu N]");
   }
 
-  die_with_parent();
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  struct sigaction action = { .sa_handler = on_signal };
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
+  serve_parent();
 
   pool = aligned_alloc(64, (size_t)BATCH * STRIDE);
   if (!pool) die("out of memory");
@@ -267,6 +221,6 @@ int main (int argc, char **argv) {
   unlink(paths[0]);
   if (paths[1]) unlink(paths[1]);
   printf("{\"received\":%lu,\"transmitted\":%lu,\"flooded\":%lu,\"full\":%lu,\"failed\":%lu,\"refused\":%lu}\n",
-    counters.received, counters.transmitted, counters.flooded, counters.full, counters.failed, counters.refused);
+    counters.received, counters.transmitted, counters.flooded, counters.full, counters.failed, fdb_refused);
   return 0;
 }

@@ -14,11 +14,8 @@
 #include <unistd.h>
 #include "histogram.h"
 
-static volatile sig_atomic_t stopping;
 static struct histogram latency;
 static char buffer[1 << 22];
-
-static void on_signal (int signal) { (void)signal; stopping = 1; }
 
 static int connect_to (int port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -59,14 +56,11 @@ int main (int argc, char **argv) {
   int length = snprintf(request, sizeof request, format, argv[2], port);
   errno = 0;
   if (length >= (int)sizeof request) die("PATH is too long");
-  die_with_parent();
-  struct sigaction action = { .sa_handler = on_signal };
-  sigaction(SIGTERM, &action, NULL);
+  serve_parent();
 
   int fd = connect_to(port);
   uint64_t start = now_ns(), interval = (uint64_t)(NS_PER_SECOND / rate), at = start, bytes = 0;
   puts("ready");
-  fflush(stdout);
   while (!stopping) {
     uint64_t before = now_ns();
     if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length) die("send");

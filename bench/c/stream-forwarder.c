@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "fdb.h"
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -20,11 +21,8 @@
 enum {
   MAX_LENGTH = 69632,        /* QEMU's NET_BUFSIZE */
   MAX_PORTS = 64,
-  FDB_SLOTS = 32768,
-  FDB_LIMIT = 16384,
   SOCKET_BUFFER = 1 << 20,
   STOP_CHECK_MS = 500,
-  FLOOD = -1,
   NOBODY = -2,
 };
 
@@ -34,48 +32,10 @@ struct port {
   size_t filled;             /* bytes of a frame that is not complete, at the start of the buffer */
 };
 
-struct entry {
-  uint64_t mac;              /* 0: free */
-  int port;
-};
-
 static size_t read_bytes = 1 << 20;
-static volatile sig_atomic_t stopping;
 static struct port ports[MAX_PORTS];
 static int port_count;
-static struct entry fdb[FDB_SLOTS];
-static int fdb_count;
 static struct { uint64_t received, flooded, writes; } counters;
-
-static void on_signal (int signal) { (void)signal; stopping = 1; }
-
-static inline uint64_t mac_at (const uint8_t *field) {
-  uint64_t value;
-  memcpy(&value, field, sizeof value);
-  return value & 0xffffffffffffull;
-}
-
-static struct entry *fdb_slot (uint64_t mac) {
-  unsigned slot = (mac * 0x9e3779b97f4a7c15ull) >> 49;
-  while (fdb[slot].mac != mac && fdb[slot].mac != 0) slot = (slot + 1) % FDB_SLOTS;
-  return &fdb[slot];
-}
-
-static inline void learn (uint64_t mac, int port) {
-  struct entry *entry = fdb_slot(mac);
-  if (entry->mac == 0) {
-    if (fdb_count == FDB_LIMIT) return;
-    fdb_count++;
-    entry->mac = mac;
-  }
-  entry->port = port;
-}
-
-static inline int look_up (uint64_t mac) {
-  if (mac & 1) return FLOOD;
-  struct entry *entry = fdb_slot(mac);
-  return entry->mac ? entry->port : FLOOD;
-}
 
 static void leave (int port) {
   close(ports[port].fd);
@@ -155,11 +115,7 @@ int main (int argc, char **argv) {
   errno = 0;
   if (!path) die("usage: stream-forwarder PATH [--read BYTES] [--cpu N]");
 
-  die_with_parent();
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  struct sigaction action = { .sa_handler = on_signal };
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
+  serve_parent();
 
   struct sockaddr_un address = unix_address(path);
   int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "fdb.h"
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -20,39 +21,18 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BATCH = 64, STRIDE = 9216, FDB_SLOTS = 32768, SEND_BUFFER = 8 << 20, STOP_CHECK_MS = 500 };
-enum { TAP, VM, FLOOD };
+enum { BATCH = 64, STRIDE = 9216, SEND_BUFFER = 8 << 20, STOP_CHECK_MS = 500 };
+enum { TAP, VM };
 
-static volatile sig_atomic_t stopping;
-static struct { uint64_t mac; int port; } fdb[FDB_SLOTS];
 static struct mmsghdr rx[BATCH], tx[BATCH];
 static struct iovec rx_iov[BATCH], tx_iov[BATCH];
 static struct sockaddr_un rx_address[BATCH];
 static uint8_t *pool;
 
-static void on_signal (int signal) { (void)signal; stopping = 1; }
-
-static inline uint64_t mac_at (const uint8_t *field) {
-  uint64_t value;
-  memcpy(&value, field, sizeof value);
-  return value & 0xffffffffffffull;
-}
-
-static inline unsigned slot_of (uint64_t mac) {
-  unsigned slot = (mac * 0x9e3779b97f4a7c15ull) >> 49;
-  while (fdb[slot].mac != mac && fdb[slot].mac != 0) slot = (slot + 1) % FDB_SLOTS;
-  return slot;
-}
-
 /* Where the frame goes, having learned where it comes from. */
 static inline int egress_of (const uint8_t *frame, int ingress) {
-  uint64_t source = mac_at(frame + 6), destination = mac_at(frame);
-  unsigned from = slot_of(source);
-  fdb[from].mac = source;
-  fdb[from].port = ingress;
-  if (destination & 1) return FLOOD;
-  unsigned to = slot_of(destination);
-  return fdb[to].mac ? fdb[to].port : FLOOD;
+  learn(mac_at(frame + 6), ingress);
+  return look_up(mac_at(frame));
 }
 
 static int open_tap (const char *device, int mtu) {
@@ -104,11 +84,7 @@ static void from_vm (int vm, int tap, bool *connected) {
 int main (int argc, char **argv) {
   errno = 0;
   if (argc != 4) die("usage: tap-forwarder DEVICE MTU PATH");
-  die_with_parent();
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  struct sigaction action = { .sa_handler = on_signal };
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
+  serve_parent();
   pool = aligned_alloc(64, (size_t)BATCH * STRIDE);
   if (!pool) die("out of memory");
   for (unsigned i = 0; i < BATCH; i++) {

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include "fdb.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -19,23 +20,12 @@ enum {
   MAX_FRAME = 65550,
   STRIDE = 65600,            /* a multiple of 64 bytes: no two frames share a cache line */
   MAX_PORTS = 64,
-  FDB_SLOTS = 32768,
-  FDB_LIMIT = 16384,
   SOCKET_BUFFER = 4 << 20,   /* what tapswitch asks for */
   STOP_CHECK_MS = 500,
-  FLOOD = -1,
 };
 
-struct entry {
-  uint64_t mac;              /* 0: free */
-  int port;
-};
-
-static volatile sig_atomic_t stopping;
 static struct sockaddr_in ports[MAX_PORTS];
 static int port_count;
-static struct entry fdb[FDB_SLOTS];
-static int fdb_count;
 
 static uint8_t *pool;
 static struct mmsghdr rx[BATCH], tx[BATCH];
@@ -44,36 +34,6 @@ static struct sockaddr_in rx_address[BATCH];
 static unsigned tx_count;
 
 static struct { uint64_t received, transmitted, flooded, failed; } counters;
-
-static void on_signal (int signal) { (void)signal; stopping = 1; }
-
-static inline uint64_t mac_at (const uint8_t *field) {
-  uint64_t value;
-  memcpy(&value, field, sizeof value);
-  return value & 0xffffffffffffull;
-}
-
-static struct entry *fdb_slot (uint64_t mac) {
-  unsigned slot = (mac * 0x9e3779b97f4a7c15ull) >> 49;
-  while (fdb[slot].mac != mac && fdb[slot].mac != 0) slot = (slot + 1) % FDB_SLOTS;
-  return &fdb[slot];
-}
-
-static inline void learn (uint64_t mac, int port) {
-  struct entry *entry = fdb_slot(mac);
-  if (entry->mac == 0) {
-    if (fdb_count == FDB_LIMIT) return;
-    fdb_count++;
-    entry->mac = mac;
-  }
-  entry->port = port;
-}
-
-static inline int look_up (uint64_t mac) {
-  if (mac & 1) return FLOOD;
-  struct entry *entry = fdb_slot(mac);
-  return entry->mac ? entry->port : FLOOD;
-}
 
 static inline bool is_at (int port, const struct sockaddr_in *address) {
   return ports[port].sin_port == address->sin_port && ports[port].sin_addr.s_addr == address->sin_addr.s_addr;
@@ -129,11 +89,7 @@ int main (int argc, char **argv) {
   errno = 0;
   if (!listen) die("usage: udp-forwarder PORT [--cpu N]");
 
-  die_with_parent();
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  struct sigaction action = { .sa_handler = on_signal };
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
+  serve_parent();
 
   int fd = udp_socket(0x7f000001, (uint16_t)listen, SOCKET_BUFFER);
   timeouts(fd, STOP_CHECK_MS);

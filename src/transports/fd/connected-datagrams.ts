@@ -7,7 +7,7 @@ import type { EndpointSpec } from '../../dataplane/messages.js'
 import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { receiveOverflows } from '../../os/udp-socket.js'
 import { DatagramSender } from '../datagram-sender.js'
-import { type SendFault, sendFaults } from '../unixgram/send-fault.js'
+import { type SendFault, unixFaults } from '../send-fault.js'
 import type { ConnectedDatagramsOptions } from './options.js'
 
 export class ConnectedDatagramsEndpoint implements Endpoint {
@@ -26,7 +26,7 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as ConnectedDatagramsOptions
     this.#sender = new DatagramSender(host.os, host.pool)
-    this.#faultOf = sendFaults(host.os.layout)
+    this.#faultOf = unixFaults(host.os.layout)
     this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
   }
 

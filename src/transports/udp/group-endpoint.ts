@@ -11,11 +11,10 @@ import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { receiveOverflows } from '../../os/udp-socket.js'
-import { inetFaults } from '../inet-fault.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
+import { inetFaults, type SendFault } from '../send-fault.js'
 import { UdpSender } from '../udp-sender.js'
-import type { SendFault } from '../unixgram/send-fault.js'
 import { UDP, type UdpGroupOptions } from './options.js'
 
 export class UdpGroupEndpoint implements Endpoint {

@@ -18,11 +18,10 @@ import { ipOffset } from '../../os/sockaddr-in.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { receiveOverflows } from '../../os/udp-socket.js'
 import { inIpPrefix } from '../../wire/ip-prefix.js'
-import { inetFaults } from '../inet-fault.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
+import { inetFaults, type SendFault } from '../send-fault.js'
 import { UdpSender } from '../udp-sender.js'
-import type { SendFault } from '../unixgram/send-fault.js'
 import {
   type ConfiguredPeer,
   type PeerSettings,

@@ -21,6 +21,7 @@ import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress, SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { DatagramSender } from '../datagram-sender.js'
 import { PeerTable } from '../peer-table.js'
+import { type SendFault, unixFaults } from '../send-fault.js'
 import {
   isHandshake,
   type ManyPeersOptions,
@@ -30,7 +31,6 @@ import {
   type UnixgramUpcall,
 } from './options.js'
 import { Peer } from './peer.js'
-import { type SendFault, sendFaults } from './send-fault.js'
 
 /** Five minutes: longer than a guest takes from its launcher's connect to its first frame. */
 const RETIRE_MS = 300_000
@@ -64,7 +64,7 @@ export class ManyPeersEndpoint implements Endpoint {
     this.#options = spec.options as ManyPeersOptions
     this.#maxPeers = this.#options.maxPeers
     this.#sender = new DatagramSender(host.os, host.pool)
-    this.#faultOf = sendFaults(host.os.layout)
+    this.#faultOf = unixFaults(host.os.layout)
   }
 
   open(): void {

@@ -17,6 +17,7 @@ import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress } from '../../os/sockaddr-un.js'
 import * as unix from '../../os/unix-socket.js'
 import { DatagramSender } from '../datagram-sender.js'
+import { type SendFault, unixFaults } from '../send-fault.js'
 import { fileIdentity } from '../socket-file.js'
 import {
   isHandshake,
@@ -27,7 +28,6 @@ import {
   type UnixgramSocket,
   type UnixgramUpcall,
 } from './options.js'
-import { type SendFault, sendFaults } from './send-fault.js'
 
 interface Serving {
   readonly socket: UnixgramSocket
@@ -56,7 +56,7 @@ export class OnePeerEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as OnePeerOptions
     this.#sender = new DatagramSender(host.os, host.pool)
-    this.#faultOf = sendFaults(host.os.layout)
+    this.#faultOf = unixFaults(host.os.layout)
   }
 
   open(): void {

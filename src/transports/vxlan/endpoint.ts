@@ -18,9 +18,8 @@ import { ipOffset } from '../../os/sockaddr-in.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { HEADER_SIZE } from '../../wire/ethernet.js'
 import { type IpPrefix, inIpPrefix } from '../../wire/ip-prefix.js'
-import { inetFaults } from '../inet-fault.js'
 import { PeerTable } from '../peer-table.js'
-import type { SendFault } from '../unixgram/send-fault.js'
+import { inetFaults, type SendFault } from '../send-fault.js'
 import {
   type RemoteSettings,
   VXLAN,

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Fault } from '#src/dataplane/endpoint.js'
 import { darwinLayout, type ErrorName, linuxLayout } from '#src/os/layout.js'
-import { sendFaults } from '#src/transports/unixgram/send-fault.js'
+import { inetFaults, unixFaults } from '#src/transports/send-fault.js'
 
-const meaning: Partial<Record<ErrorName, keyof typeof Fault>> = {
-  EAGAIN: 'wait',
-  ENOBUFS: 'wait',
-  ENOMEM: 'wait',
-  EINTR: 'retry',
+type Meanings = Partial<Record<ErrorName, keyof typeof Fault>>
+
+const room: Meanings = { EAGAIN: 'wait', ENOBUFS: 'wait', ENOMEM: 'wait', EINTR: 'retry' }
+
+const unix: Meanings = {
+  ...room,
   ECONNRESET: 'retry',
   ECONNREFUSED: 'gone',
   ENOENT: 'gone',
@@ -21,18 +22,24 @@ const meaning: Partial<Record<ErrorName, keyof typeof Fault>> = {
   EINVAL: 'skip',
 }
 
-for (const layout of [linuxLayout, darwinLayout]) {
-  describe(`errors of sending a datagram on ${layout.platform}`, () => {
-    const faultOf = sendFaults(layout)
-    for (const [name, fault] of Object.entries(meaning)) {
-      it(`means "${fault}" by ${name}`, () => {
-        assert.equal(faultOf(layout.errno[name as ErrorName]), Fault[fault])
-      })
-    }
+const inet: Meanings = { ...room, ECONNREFUSED: 'retry', EMSGSIZE: 'tooLong', EPERM: 'skip', EINVAL: 'skip' }
 
-    it('skips the frame at an error it has never heard of', () => {
-      assert.equal(faultOf(250), Fault.skip)
-      assert.equal(faultOf(100_000), Fault.skip)
+for (const layout of [linuxLayout, darwinLayout]) {
+  for (const [kind, faultOf, meaning] of [
+    ['unix', unixFaults(layout), unix],
+    ['UDP', inetFaults(layout), inet],
+  ] as const) {
+    describe(`errors of sending a datagram by a ${kind} socket on ${layout.platform}`, () => {
+      for (const [name, fault] of Object.entries(meaning)) {
+        it(`means "${fault}" by ${name}`, () => {
+          assert.equal(faultOf(layout.errno[name as ErrorName]), Fault[fault])
+        })
+      }
+
+      it('skips the frame at an error it has never heard of', () => {
+        assert.equal(faultOf(250), Fault.skip)
+        assert.equal(faultOf(100_000), Fault.skip)
+      })
     })
-  })
+  }
 }

@@ -19,6 +19,7 @@ import { NativeMemory } from '#src/os/native-memory.js'
 import { createOs, type Os } from '#src/os/os.js'
 import { encodeUnixAddress } from '#src/os/sockaddr-un.js'
 import * as unix from '#src/os/unix-socket.js'
+import { must, type SendResult, sendAll, sendWhileTaken, takeAll } from './datagrams.js'
 import { vfktHandshake } from './frames.js'
 import { ready } from './readiness.js'
 
@@ -42,13 +43,6 @@ export interface RawPeerOptions {
   maxFrameSize?: number
   /** Bytes asked for as its send buffer; default what the kernel gives. */
   sendBufferBytes?: number
-}
-
-export interface SendResult {
-  /** Datagrams the kernel took, from the front. */
-  count: number
-  /** Name of the error that stopped it, e.g. 'EAGAIN'; null when all were taken. */
-  error: string | null
 }
 
 export class RawPeer {
@@ -117,30 +111,19 @@ export class RawPeer {
   /** Sends what the kernel takes now. */
   sendNow(frames: Uint8Array | readonly Uint8Array[]): SendResult {
     const all = frames instanceof Uint8Array ? [frames] : frames
-    let count = 0
-    while (count < all.length) {
-      const sent = this.#sendSome(all, count)
-      if (sent < 0) return { count, error: getSystemErrorName(sent) }
-      count += sent
-    }
-    return { count, error: null }
+    return sendWhileTaken(all, (each, first) => this.#sendSome(each, first))
   }
 
   /** Sends all, waiting for room as long as there is none. Rejects after `timeoutMs`, and at any error but want of room. */
   async send(frames: Uint8Array | readonly Uint8Array[], timeoutMs = defaultTimeoutMs): Promise<void> {
     const all = frames instanceof Uint8Array ? [frames] : frames
-    const deadline = performance.now() + timeoutMs
-    for (let sent = 0; ; ) {
-      const { count, error } = this.sendNow(sent === 0 ? all : all.slice(sent))
-      sent += count
-      if (error === null) return
-      if (error !== 'EAGAIN' && error !== 'ENOBUFS') throw new Error(`send by ${this.path}: ${error}`)
-      const left = deadline - performance.now()
-      if (left <= 0)
-        throw new Error(`send by ${this.path}: no room for frame ${sent} of ${all.length} in ${timeoutMs} ms`)
-      if (this.#connected) await ready(this.fd, 'writable', left)
-      else await new Promise(resolve => setTimeout(resolve, retryMs))
-    }
+    await sendAll(
+      this.path,
+      all,
+      timeoutMs,
+      rest => this.sendNow(rest),
+      left => this.#untilRoom(left),
+    )
   }
 
   /** Everything that waits in the kernel or was read before. An error of the socket is thrown by its name. */
@@ -159,15 +142,7 @@ export class RawPeer {
 
   /** The next `count` frames; what came beyond them stays for the next call. Rejects after `timeoutMs` in all. */
   async receiveMany(count: number, timeoutMs = defaultTimeoutMs): Promise<Uint8Array[]> {
-    const deadline = performance.now() + timeoutMs
-    while (this.#inbox.length < count) {
-      if (this.#read() > 0) continue
-      const left = deadline - performance.now()
-      if (left <= 0 || !(await ready(this.fd, 'readable', left))) {
-        throw new Error(`${this.path} got ${this.#inbox.length} of ${count} frames in ${timeoutMs} ms`)
-      }
-    }
-    return this.#inbox.splice(0, count)
+    return takeAll(this.path, this.fd, this.#inbox, count, timeoutMs, () => this.#read())
   }
 
   /**
@@ -187,6 +162,11 @@ export class RawPeer {
     this.#closed = true
     unix.closeSocket(this.fd)
     if (unlink && this.path !== null) unlinkSync(this.path)
+  }
+
+  async #untilRoom(leftMs: number): Promise<void> {
+    if (this.#connected) await ready(this.fd, 'writable', leftMs)
+    else await new Promise(resolve => setTimeout(resolve, retryMs))
   }
 
   #sendSome(frames: readonly Uint8Array[], first: number): number {
@@ -227,11 +207,6 @@ function memoryOf(address: Uint8Array): NativeMemory {
   const memory = new NativeMemory(address.length)
   memory.bytes.set(address)
   return memory
-}
-
-function must(what: string, result: number): number {
-  if (result < 0) throw new Error(`${what}: ${getSystemErrorName(result)}`)
-  return result
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')

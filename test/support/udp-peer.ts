@@ -6,7 +6,6 @@
  *     await vm.send(arpRequest)
  *     assert.deepEqual(await vm.receive(), arpReply)
  */
-import { getSystemErrorName } from 'node:util'
 import { MessageVector } from '#src/os/message-vector.js'
 import { NativeMemory } from '#src/os/native-memory.js'
 import { createOs, type Os } from '#src/os/os.js'
@@ -14,6 +13,7 @@ import { decodeInetAddress, encodeInetAddress, type InetAddress } from '#src/os/
 import * as udp from '#src/os/udp-socket.js'
 import * as unix from '#src/os/unix-socket.js'
 import { formatInetAddress, literalAddress } from '#src/transports/inet-text.js'
+import { must, type SendResult, sendAll, sendWhileTaken, takeAll } from './datagrams.js'
 import { ready } from './readiness.js'
 
 const os: Os = createOs()
@@ -101,29 +101,20 @@ export class UdpPeer {
   }
 
   /** Sends what the kernel takes now; returns the name of the error that stopped it, or null. */
-  sendNow(frames: Uint8Array | readonly Uint8Array[]): { count: number; error: string | null } {
+  sendNow(frames: Uint8Array | readonly Uint8Array[]): SendResult {
     const all = frames instanceof Uint8Array ? [frames] : frames
-    let count = 0
-    while (count < all.length) {
-      const sent = this.#sendSome(all, count)
-      if (sent < 0) return { count, error: getSystemErrorName(sent) }
-      count += sent
-    }
-    return { count, error: null }
+    return sendWhileTaken(all, (each, first) => this.#sendSome(each, first))
   }
 
   async send(frames: Uint8Array | readonly Uint8Array[], timeoutMs = defaultTimeoutMs): Promise<void> {
     const all = frames instanceof Uint8Array ? [frames] : frames
-    const deadline = performance.now() + timeoutMs
-    for (let sent = 0; ; ) {
-      const { count, error } = this.sendNow(sent === 0 ? all : all.slice(sent))
-      sent += count
-      if (error === null) return
-      if (error !== 'EAGAIN' && error !== 'ENOBUFS') throw new Error(`send by ${this.address}: ${error}`)
-      const left = deadline - performance.now()
-      if (left <= 0) throw new Error(`send by ${this.address}: no room for frame ${sent} in ${timeoutMs} ms`)
-      await ready(this.fd, 'writable', left)
-    }
+    await sendAll(
+      this.address,
+      all,
+      timeoutMs,
+      rest => this.sendNow(rest),
+      left => ready(this.fd, 'writable', left),
+    )
   }
 
   /** Everything that waits in the kernel or was read before. */
@@ -146,15 +137,7 @@ export class UdpPeer {
 
   /** As `receiveMany`, with senders. */
   async receiveDatagrams(count: number, timeoutMs = defaultTimeoutMs): Promise<Datagram[]> {
-    const deadline = performance.now() + timeoutMs
-    while (this.#inbox.length < count) {
-      if (this.#read() > 0) continue
-      const left = deadline - performance.now()
-      if (left <= 0 || !(await ready(this.fd, 'readable', left))) {
-        throw new Error(`${this.address} got ${this.#inbox.length} of ${count} frames in ${timeoutMs} ms`)
-      }
-    }
-    return this.#inbox.splice(0, count)
+    return takeAll(this.address, this.fd, this.#inbox, count, timeoutMs, () => this.#read())
   }
 
   /** Idempotent. */
@@ -209,9 +192,4 @@ export function freeUdpPort(host = '127.0.0.1'): number {
   const peer = UdpPeer.bind(host.includes(':') ? `[${host}]:0` : `${host}:0`)
   peer.close()
   return Number(peer.address.slice(peer.address.lastIndexOf(':') + 1))
-}
-
-function must(what: string, result: number): number {
-  if (result < 0) throw new Error(`${what}: ${getSystemErrorName(result)}`)
-  return result
 }

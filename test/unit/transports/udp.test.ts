@@ -143,6 +143,7 @@ describe('udp with learned peers', () => {
       await until(() => labels(rig).length === 1, 'Alice has a port')
       await bob.send(frame(BROADCAST, BOB))
       await alice.receive()
+      await until(() => labels(rig).length === 2, 'Bob has a port')
       await carol.send(frame(BROADCAST, CAROL))
       await stranger.send([frame(BROADCAST, CAROL), frame(BROADCAST, CAROL)])
       await until(() => rig.drops().stranger === 2 && rig.drops()['peer-limit'] === 1, 'they are counted')
@@ -162,6 +163,7 @@ describe('udp with learned peers', () => {
       await until(() => labels(rig).length === 0, 'she fell silent')
       await bob.send(frame(BROADCAST, BOB))
       await until(() => labels(rig)[0]?.[1] === bob.address, 'Bob has a port')
+      await until(() => labels(rig).length === 2, 'Bob has a port')
       assert.equal(portsOf(rig).length, 1)
     }))
 

@@ -163,7 +163,6 @@ describe('udp with learned peers', () => {
       await until(() => labels(rig).length === 0, 'she fell silent')
       await bob.send(frame(BROADCAST, BOB))
       await until(() => labels(rig)[0]?.[1] === bob.address, 'Bob has a port')
-      await until(() => labels(rig).length === 2, 'Bob has a port')
       assert.equal(portsOf(rig).length, 1)
     }))
 

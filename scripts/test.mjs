@@ -16,19 +16,36 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { root, TaskError } from './install.mjs'
 
-export const quickFolders = ['unit', 'property', 'conformance']
-const concurrentFolders = [...quickFolders, 'fuzz']
+const concurrentFolders = ['unit', 'property', 'conformance', 'fuzz']
+const quickFolders = ['unit', 'property']
+/** The conformance suite takes seconds for each transport; with these every part of the data plane has run once. */
+const quickConformance = ['memory', 'udp-single', 'unixgram-many-qemu'].map(name =>
+  join('conformance', `${name}.test.js`),
+)
+/** Files that take seconds: real sockets against real clocks, libraries in other threads, compilers. */
+const slow = [
+  ...['stream', 'udp', 'vxlan', 'joined', join('websocket', 'served'), join('websocket', 'dialled')].map(name =>
+    join('unit', 'transports', `${name}.test.js`),
+  ),
+  ...['thread', 'library'].map(name => join('unit', 'slirp', `${name}.test.js`)),
+  ...['vmnet-interface', 'endpoint', 'library', 'network', 'busy-main-thread'].map(name =>
+    join('unit', 'vmnet', `${name}.test.js`),
+  ),
+  ...['fdb-reader', 'allocation'].map(name => join('unit', 'switch', `${name}.test.js`)),
+  join('unit', 'project', 'tasks.test.js'),
+  join('unit', 'http', 'openapi.test.js'),
+]
 /** Folders whose tests are no test of the product anywhere else, so that elsewhere they are not even skipped. */
 const platformOf = { macos: 'darwin' }
 const timeoutMs = { concurrent: 120_000, serial: 360_000 }
 const testsFolder = join(root, 'build/test')
 
 /**
- * @param {{ filters: string[], folders?: string[] }} options `filters`: a file runs when its path contains one of them; empty
- *   means all. `folders`: only files in these.
+ * @param {{ filters: string[], quick?: boolean, folders?: string[] }} options `filters`: a file runs when its path contains one of
+ *   them; empty means all. `quick`: only what together takes less than a minute. `folders`: only files in these.
  */
-export async function runTests({ filters, folders }) {
-  const files = testFiles(folders, filters)
+export async function runTests({ filters, folders, quick = false }) {
+  const files = testFiles(folders, filters).filter(file => !quick || isQuick(file))
   if (files.length === 0) throw new TaskError(`no test file's path contains ${filters.join(' or ')}`)
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --enable-source-maps`.trim()
 
@@ -51,6 +68,9 @@ function testFiles(folders, filters) {
 }
 
 const folderOf = file => file.split(sep)[0]
+
+const isQuick = file =>
+  quickConformance.includes(file) || (quickFolders.includes(folderOf(file)) && !slow.includes(file))
 
 /** The events of both runs in the form the reporter expects, as if one runner had run every file. */
 async function* events(files, outcome) {

@@ -9,14 +9,13 @@ import { describe, it } from 'node:test'
 import { addressOf } from '../conformance/rig.js'
 import { StreamRig } from '../conformance/stream-rig.js'
 import { frame } from '../support/frames.js'
+import { watchMemory } from '../support/memory-growth.js'
 import { numbered, numberOf } from '../support/numbered.js'
 import { Random, randomSeed } from '../support/random.js'
 import type { StreamPeer } from '../support/stream-peer.js'
 import { until } from '../support/until.js'
 
 const seconds = Number(process.env.TAPSWITCH_FUZZ_SECONDS ?? 4)
-/** Growth of the process, test included. Arbitrary: far above what buffers of sockets and V8 take, far below a leak. */
-const MAX_GROWTH_BYTES = 200 * 1024 * 1024
 
 describe(`stream against random bytes (TAPSWITCH_SEED=${randomSeed})`, () => {
   for (const family of ['unix', 'tcp4'] as const) {
@@ -26,7 +25,7 @@ describe(`stream against random bytes (TAPSWITCH_SEED=${randomSeed})`, () => {
       try {
         const random = new Random(randomSeed)
         const [alice, bob] = [await rig.join(0), await rig.join(1)]
-        const before = process.memoryUsage().rss
+        const assertBounded = watchMemory()
         let rogues: StreamPeer[] = []
         let number = 0
         let received = -1
@@ -51,8 +50,7 @@ describe(`stream against random bytes (TAPSWITCH_SEED=${randomSeed})`, () => {
         for (const rogue of rogues) rogue.leave()
         await until(() => rig.dataPlane.ports.size === 2, 'the ports of the others are gone')
         assert.equal(rig.dataPlane.restarts, 0)
-        const growth = process.memoryUsage().rss - before
-        assert.ok(growth < MAX_GROWTH_BYTES, `grew by ${growth} bytes`)
+        assertBounded()
       } finally {
         await rig.stop()
       }

@@ -11,6 +11,7 @@ import type { EndpointDropReason } from '#src/dataplane/shared-memory.js'
 import { vxlanHeader } from '#src/wire/vxlan.js'
 import { TunnelRig } from '../conformance/tunnel-rig.js'
 import { ALICE, BOB, BROADCAST, bpdu, frame, macOf, putMac } from '../support/frames.js'
+import { watchMemory } from '../support/memory-growth.js'
 import { Random, randomSeed } from '../support/random.js'
 import { UdpPeer } from '../support/udp-peer.js'
 import { until } from '../support/until.js'
@@ -62,6 +63,7 @@ async function attack(prepare: (rig: TunnelRig, peers: [UdpPeer, UdpPeer]) => Pr
       return rig.dataPlane.counters.readPort(port?.index as number)
     }
     const dropped = () => sum(rig.drops(0) as Record<EndpointDropReason, number>)
+    const assertBounded = watchMemory()
     const deadline = performance.now() + seconds * 1000
     let sent = 0
     let next = 0
@@ -94,6 +96,7 @@ async function attack(prepare: (rig: TunnelRig, peers: [UdpPeer, UdpPeer]) => Pr
       const { poolFree, poolSlots } = rig.dataPlane.counters.readSwitch()
       return poolSlots - poolFree === BATCH
     }, 'every slot but those of the receive batch is free again')
+    assertBounded()
   } finally {
     for (const each of peers) each.close()
     await rig.stop()

@@ -7,7 +7,7 @@
  *     transmitted + dropped at egress  =  unicast + floods * (ports - 1)          once no queue holds any
  *     what peers got out of their sockets  =  transmitted, for each port
  *
- * TAPSWITCH_SEED=<number> repeats a run whose seed was printed.
+ * TAPSWITCH_SEED=<number> repeats a run whose seed was printed. TAPSWITCH_FUZZ_SECONDS=<number> makes it longer.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -15,6 +15,7 @@ import { BATCH } from '#src/dataplane/receive-batch.js'
 import type { PortCounters } from '#src/dataplane/shared-memory.js'
 import { UnixgramRig } from '../conformance/unixgram-rig.js'
 import { ALICE, BOB, BROADCAST, bpdu, frame, macOf, putMac } from '../support/frames.js'
+import { watchMemory } from '../support/memory-growth.js'
 import { Random, randomSeed } from '../support/random.js'
 import { RawPeer } from '../support/raw-peer.js'
 import { until } from '../support/until.js'
@@ -22,6 +23,8 @@ import { until } from '../support/until.js'
 const MAX_LENGTH = 2000
 const DATAGRAMS_PER_PEER = 24
 const ROUNDS = 250
+/** Ends with as many rounds or after as long, whatever comes first; where it is said how long, only then. */
+const seconds = Number(process.env.TAPSWITCH_FUZZ_SECONDS ?? 0)
 const BUDGET_MS = 5000
 const HEADER = 14
 
@@ -59,9 +62,10 @@ describe(`unixgram, many peers, against random datagrams (TAPSWITCH_SEED=${rando
           if (peer === bob) for (const bytes of frames) bobNext += isNumbered(bytes, bobNext) ? 1 : 0
         }
       }
+      const assertBounded = watchMemory()
       const began = performance.now()
       let rounds = 0
-      for (; rounds < ROUNDS && performance.now() - began < BUDGET_MS; rounds++) {
+      for (; isWanted(rounds, performance.now() - began); rounds++) {
         const attackers = peers.slice(2).map(peer => {
           const datagrams = Array.from({ length: DATAGRAMS_PER_PEER }, () => randomDatagram(random))
           sent += datagrams.length
@@ -105,6 +109,7 @@ describe(`unixgram, many peers, against random datagrams (TAPSWITCH_SEED=${rando
         const { poolFree, poolSlots } = rig.dataPlane.counters.readSwitch()
         return poolSlots - poolFree === BATCH
       }, 'every slot but those of the receive batch is free again')
+      assertBounded()
     } finally {
       stray.close()
       for (const peer of peers) peer.close({ unlink: true })
@@ -112,6 +117,9 @@ describe(`unixgram, many peers, against random datagrams (TAPSWITCH_SEED=${rando
     }
   })
 })
+
+const isWanted = (rounds: number, elapsedMs: number) =>
+  seconds > 0 ? elapsedMs < seconds * 1000 : rounds < ROUNDS && elapsedMs < BUDGET_MS
 
 const stationOf = (i: number) => [ALICE, BOB][i] ?? `02:00:00:00:0f:0${i}`
 

@@ -11,6 +11,7 @@ import { connect, type Socket } from 'node:net'
 import { describe, it } from 'node:test'
 import { type Role, WebSocketRig } from '../conformance/websocket-rig.js'
 import { ALICE, BOB, BROADCAST, frame } from '../support/frames.js'
+import { watchMemory } from '../support/memory-growth.js'
 import { numbered, numberOf } from '../support/numbered.js'
 import { Random, randomSeed } from '../support/random.js'
 import { until } from '../support/until.js'
@@ -88,8 +89,10 @@ for (const role of ['http', 'own'] as const) {
       }
       try {
         const bystanders = await Bystanders.join(rig)
+        const assertBounded = watchMemory()
         await test(rig, open)
         await bystanders.leave()
+        assertBounded()
         for (const socket of sockets) socket.destroy()
         await until(() => rig.transport().facts?.().clients === 0, 'every client is gone')
         await until(() => rig.dataPlane.ports.size === 0, 'and every port')
@@ -117,6 +120,7 @@ for (const role of ['http', 'own'] as const) {
               Buffer.from(upgrade('/ethernet', `X-Noise: ${bytes.toString('latin1')}\r\n`), 'latin1'),
               Buffer.concat([Buffer.from(upgrade('/ethernet')), Buffer.from([0x82, 0xff]), bytes]),
               Buffer.concat([Buffer.from(upgrade('/ethernet')), messages(random)]),
+              Buffer.from(randomUpgrade(random), 'latin1'),
             ]),
           )
           setTimeout(() => socket.destroy(), random.between(0, 50))
@@ -164,6 +168,40 @@ for (const role of ['http', 'own'] as const) {
       }),
     )
   })
+}
+
+/** An upgrade that is nearly one: each part is right, wrong, noise, there twice, or missing. */
+function randomUpgrade(random: Random): string {
+  const noise = () => Buffer.from(random.fill(new Uint8Array(random.between(0, 40)))).toString('latin1')
+  const header = (name: string, ...values: string[]) => {
+    const value = random.pick([values[0], values[0], ...values, noise(), undefined])
+    const line = value === undefined ? '' : `${name}: ${value}\r\n`
+    return random.next() < 0.05 ? line + line : line
+  }
+  const path = random.pick([
+    '/ethernet',
+    '/ethernet',
+    '/',
+    '/v1/ports',
+    '/ethernet/../metrics',
+    'http://[',
+    `/${noise()}`,
+  ])
+  return [
+    `${random.pick(['GET', 'GET', 'GET', 'POST', 'OPTIONS', noise()])} ${path} HTTP/1.${random.pick(['1', '1', '0', '9'])}\r\n`,
+    header('Host', '127.0.0.1', 'evil.example', '[::1', ''),
+    header('Connection', 'Upgrade', 'keep-alive, Upgrade', 'close'),
+    header('Upgrade', 'websocket', 'h2c', 'websocket, websocket'),
+    header('Sec-WebSocket-Version', '13', '8', '13, 13'),
+    header('Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==', 'short', 'x'.repeat(5000)),
+    random.pick(['', header('Sec-WebSocket-Protocol', 'token', ',,', 'a,'.repeat(300))]),
+    random.pick(['', header('Sec-WebSocket-Extensions', 'permessage-deflate', ';;=', 'x'.repeat(5000))]),
+    random.pick(['', header('Origin', 'http://127.0.0.1', 'null', 'https://evil.example')]),
+    random.pick(['', header('Authorization', 'Bearer x', `Bearer ${'x'.repeat(3000)}`)]),
+    random.pick(['', header('Content-Length', '0', '18446744073709551616', '-1')]),
+    random.pick(['', header('X-Tapswitch-Instance', 'a', '', 'x'.repeat(300)), header('Transfer-Encoding', 'chunked')]),
+    random.next() < 0.9 ? '\r\n' : '',
+  ].join('')
 }
 
 /** A few well-formed messages with random content and opcodes. */

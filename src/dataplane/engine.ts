@@ -114,6 +114,8 @@ export class Engine {
       if (descriptor === null) continue
       if ((poller.events[i] & WRITABLE) !== 0) this.#writable(descriptor)
       if ((poller.events[i] & READABLE) !== 0) this.#receive(descriptor)
+      // What was said to the next data plane must stay true: not another byte is read or written.
+      if (!this.running) return
     }
     for (let i = egress.retry.length - 1; i >= 0; i--) egress.resume(egress.retry[i], began)
     egress.releaseDue(began)

@@ -84,14 +84,21 @@ export class TurningDataPlane {
     throw new Error(`not within ${MAX_TURNS} turns: ${what}`)
   }
 
-  /** Carried out in a turn of its own. */
-  command(command: Command): void {
+  /** Carried out in a turn of its own; `meanwhile` is what comes in after the command, to be seen in the same turn. */
+  command(command: Command, meanwhile: () => void = () => {}): void {
     this.#commands.push(command)
+    wake(this.#waker.writeFd)
+    meanwhile()
     this.turn()
   }
 
   stop(): void {
     this.command({ type: 'stop' })
+    this.release()
+  }
+
+  /** After it was stopped, or has handed over. */
+  release(): void {
     closeAll(this.#descriptors)
     this.#waker.close()
   }

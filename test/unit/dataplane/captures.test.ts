@@ -121,7 +121,7 @@ describe('captures', () => {
     const [first, second] = captures.stop(1)
     assert.equal(first.seen, before)
     assert.ok(first.accepted < before)
-    assert.deepEqual([second.seen, second.accepted], [1000, 200])
+    assert.deepEqual([second.seen, second.accepted], [1000, 100])
   })
 
   it('keep the counts of a port whose place another takes', () => {

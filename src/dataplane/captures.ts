@@ -64,6 +64,8 @@ interface Session {
   readonly seen: Float64Array
   readonly accepted: Float64Array
   readonly missed: Float64Array
+  /** What had been skipped before it began. */
+  readonly skipped: Float64Array
   /** Of ports whose place another has taken. */
   readonly gone: CaptureCount[]
 }
@@ -77,6 +79,8 @@ export class Captures {
   readonly #idOf: Int32Array
   readonly #sessions: Session[] = []
   #credit = MOST_CREDIT
+  /** By port index: frames that no capture looked at, for want of credit. */
+  readonly #skipped: Float64Array
 
   /** `flags` are those of send(2) for a call that neither blocks nor raises a signal. */
   constructor(maxPorts: number, pool: FramePool, clock: () => number, flags: number) {
@@ -84,6 +88,7 @@ export class Captures {
     this.#clock = clock
     this.#flags = flags
     this.#idOf = new Int32Array(maxPorts).fill(-1)
+    this.#skipped = new Float64Array(maxPorts)
   }
 
   /** The port at this index is this one from now on. */
@@ -103,7 +108,19 @@ export class Captures {
     const matches = spec.filter === '' ? null : compileFilter(spec.filter)
     const view = new DataView(buffer, byteOffset, byteLength)
     const [seen, accepted, missed] = [0, 0, 0].map(() => new Float64Array(this.#idOf.length))
-    this.#sessions.push({ spec, matches, memory, view, from: 0, to: 0, seen, accepted, missed, gone: [] })
+    this.#sessions.push({
+      spec,
+      matches,
+      memory,
+      view,
+      from: 0,
+      to: 0,
+      seen,
+      accepted,
+      missed,
+      skipped: this.#skipped.slice(),
+      gone: [],
+    })
     this.active = true
   }
 
@@ -150,6 +167,10 @@ export class Captures {
     count: number,
     reason: number,
   ): void {
+    if (this.#credit < 1) {
+      this.#skipped[port] += count
+      return
+    }
     const id = this.#idOf[port]
     for (let s = 0; s < this.#sessions.length; s++) {
       const session = this.#sessions[s]
@@ -191,9 +212,12 @@ export class Captures {
     session.to = to + size
   }
 
-  #takeCounts({ seen, accepted, missed, gone }: Session, index: number): void {
-    if (seen[index] === 0) return
-    gone.push({ portId: this.#idOf[index], seen: seen[index], accepted: accepted[index], missed: missed[index] })
+  #takeCounts({ spec, seen, accepted, missed, skipped, gone }: Session, index: number): void {
+    const portId = this.#idOf[index]
+    const unseen = spec.portId === null || spec.portId === portId ? this.#skipped[index] - skipped[index] : 0
+    skipped[index] = this.#skipped[index]
+    const passed = seen[index] + unseen
+    if (passed > 0) gone.push({ portId, seen: passed, accepted: accepted[index], missed: missed[index] + unseen })
     for (const counts of [seen, accepted, missed]) counts[index] = 0
   }
 

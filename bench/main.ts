@@ -2,7 +2,7 @@
  * What `npm run bench` runs: every benchmark in turn, each a program of its own, as one Markdown document on standard
  * output; progress goes to standard error.
  *
- *   npm run bench                                   all of them, about twenty minutes
+ *   npm run bench                                   all of them, the better part of an hour
  *   npm run bench -- --qlen 10                      all of them, with another max_dgram_qlen
  *   npm run bench -- forwarding --sizes 64,1514     one of them, with its own options
  */

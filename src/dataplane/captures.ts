@@ -2,9 +2,9 @@
  * Copies of frames for those who want to see them. Each capture has a buffer here and a socket to the main thread: frames are copied into
  * the buffer as they pass, and the buffer is written to the socket at the end of the turn, as far as the socket takes it.
  *
- * Forwarding comes first. A frame is missed, and counted, when the buffer is full because a reader is slow, and when looking at it would
- * cost time that the loop needs: captures live on credit, which is granted for the time the loop slept, and a little for the time it
- * did not. So a switch that is not busy has everything in its captures, and one that is has samples and an exact count of what is missing.
+ * Forwarding comes first. A frame is missed, and counted, when the buffer is full because a reader is slow, and when there is no credit to
+ * look at it: credit is granted for each millisecond, more for one that the loop slept than for one in which it worked. So up to some ten
+ * thousand frames a second everything is in the captures; beyond that there are samples and an exact count of what is missing.
  *
  * While nothing is captured, a batch costs one look at `active`.
  */

@@ -139,15 +139,28 @@ describe(`random requests (TAPSWITCH_SEED=${randomSeed})`, { timeout: 120_000 },
   }
 
   it('are never answered with 500, and change nothing when they are refused', async () => {
+    // One request for each kind of answer, so that no seed leaves one out.
+    const vms2 = { name: 'vms2', type: 'unixgram', listen: 'vms2.sock' }
+    const certain: [method: string, path: string, body: unknown, status: number][] = [
+      ['POST', '/v1/transports', vms2, 201],
+      ['POST', '/v1/transports', vms2, 400],
+      ['POST', '/v1/transports', { ...vms2, name: 'lost', listen: 'no/such/folder.sock' }, 409],
+      ['PATCH', '/v1/switch', { name: 'lab' }, 200],
+      ['DELETE', '/v1/transports/vms2', undefined, 204],
+      ['DELETE', '/v1/transports/vms2', undefined, 404],
+      ['PATCH', '/v1/switch', { name: 1 }, 400],
+    ]
+    for (const [method, path, body, status] of certain) {
+      const reply = await api.send(method, path, body)
+      assert.equal(reply.status, status, `${method} ${path}: ${reply.body}`)
+    }
     let before = await state()
-    const outcomes = new Map<number, number>()
     for (let i = 0; i < requests; i++) {
       const [method, path, body] = random.pick(targets)
       const where = path()
       const wanted = body === undefined ? undefined : bodies[random.next() < 0.9 ? body : 'scrap']?.()
       const reply = await api.send(method, where, wanted)
       const said = `${method} ${where} ${JSON.stringify(wanted)} -> ${reply.status} ${reply.body}`
-      outcomes.set(reply.status, (outcomes.get(reply.status) ?? 0) + 1)
       assert.ok(reply.status < 500, said)
       if (reply.status >= 400) {
         problemSchema.strict().parse(reply.json)
@@ -155,9 +168,6 @@ describe(`random requests (TAPSWITCH_SEED=${randomSeed})`, { timeout: 120_000 },
       } else if (method !== 'GET') before = await state()
     }
     assert.equal((await api.get('/readyz')).status, 200)
-    for (const status of [200, 201, 204, 400, 404, 409]) {
-      assert.ok((outcomes.get(status) ?? 0) > 0, `no request was answered with ${status}: ${[...outcomes]}`)
-    }
     assert.deepEqual(
       running.log.filter(line => line['err'] !== undefined || line['error'] !== undefined),
       [],

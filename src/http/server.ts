@@ -19,6 +19,7 @@ import { UpgradeRoutes } from '../upgrade-routes.js'
 import { type Access, AccessControl } from './access.js'
 import { auditOf } from './audit.js'
 import { captureRoutes } from './capture.js'
+import { Connections } from './connections.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { type OpenApiDocument, openApiDocument } from './openapi.js'
@@ -72,6 +73,8 @@ const limits = {
   bodyBytes: 64 * 1024,
   headerBytes: 16 * 1024,
   connections: 256,
+  /** Past those that have a place: a new connection must be seen before it can take another's, see connections.ts. */
+  spareConnections: 16,
   headersMs: 5000,
   requestMs: 10_000,
   tlsHandshakeMs: 5000,
@@ -103,10 +106,12 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
     scheme: config.tls === null ? 'http' : 'https',
     allowedHosts: config.allowedHosts,
   }
-  const { app, readers } = makeApp({ ...parts, door, access })
+  const connections = new Connections(limits.connections)
+  const { app, readers } = makeApp({ ...parts, door, access, connections })
+  connections.watch(app.server)
   const closeUpgraded = serveUpgrades(app.server, { routes: upgrades, door: () => door, access, log })
   const sizeUp = () => {
-    app.server.maxConnections = limits.connections + upgrades.maxConnections
+    app.server.maxConnections = limits.connections + limits.spareConnections + upgrades.maxConnections
   }
   upgrades.onChange(sizeUp)
   sizeUp()
@@ -140,21 +145,23 @@ function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Lo
 interface AppParts extends HttpParts {
   door: Door
   access: AccessControl
+  connections: Pick<Connections, 'earned'>
 }
 
-function makeApp({ view, control, events, captures, config, log, door, access }: AppParts): {
+function makeApp({ view, control, events, captures, config, log, door, access, connections }: AppParts): {
   app: App
   routes: readonly RouteOptions[]
   readers: EventReaders
 } {
-  const guard = ({ headers }: FastifyRequest) => {
-    const refused = refusal(headers, door)
+  const guard = ({ raw }: FastifyRequest) => {
+    const refused = refusal(raw, door)
     return refused && new HttpProblem(refused.status, refused.code, refused.detail)
   }
   const faults = rateLimited(((fields: object, message: string) => log.error(fields, message)) as LogMethod, 1000)
   const app = Fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
+    routerOptions: { ignoreTrailingSlash: true },
     serverFactory: handler => makeServer(handler, config),
     frameworkErrors: (error, request, reply) => sendError(guard(request) ?? error, request, reply, faults),
     clientErrorHandler: sendParseError,
@@ -163,7 +170,7 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error: Error, request, reply) => sendError(error, request, reply, faults))
-  app.removeContentTypeParser('text/plain')
+  acceptBodies(app)
 
   const methods = new Map<string, Set<string>>()
   const routes: RouteOptions[] = []
@@ -178,11 +185,18 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
   app.decorateRequest('identity')
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders)
-    const refused = guard(request)
-    if (refused !== undefined) throw refused
     const needed = accessOf(request)
-    request.identity = access.identify(request.raw, needed)
-    access.authorize(request.identity, needed)
+    try {
+      const refused = guard(request)
+      if (refused !== undefined) throw refused
+      request.identity = access.identify(request.raw, needed)
+      access.authorize(request.identity, needed)
+    } catch (error) {
+      // A client that is refused must not keep a connection.
+      reply.header('connection', 'close')
+      throw error
+    }
+    if (needed !== 'open') connections.earned(request.raw.socket)
     if (request.is404) throw notFound(request.method, pathOf(request), methods)
   })
   const audit = auditOf(log)
@@ -202,17 +216,28 @@ function makeApp({ view, control, events, captures, config, log, door, access }:
 
 /** The OpenAPI document of this version, without a switch: nothing is opened, and no handler is called. */
 export async function describeApi(): Promise<OpenApiDocument> {
-  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door'>
+  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door' | 'connections'>
   const config = { tls: null } as HttpConfig
   const { app, routes } = makeApp({
     ...nobody,
     captures: {} as Captures,
     config,
     access: {} as AccessControl,
+    connections: { earned: () => {} },
     door: {} as Door,
   })
   await app.ready()
   return openApiDocument(routes)
+}
+
+/** JSON only. A body without a byte is no body, whatever its type is said to be: clients that name a type always do exist. */
+function acceptBodies(app: App): void {
+  app.removeAllContentTypeParsers()
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined)
+    else parse(request, body as string, done)
+  })
 }
 
 /** What is not there may be looked for by whoever may look at all. */
@@ -253,9 +278,10 @@ function notFound(method: string, path: string, methods: ReadonlyMap<string, Rea
   return new HttpProblem(404, 'not-found', `There is nothing at ${path}.`)
 }
 
+/** `/v1/ports/` is `/v1/ports`, for the router too. */
 function matches(url: string, path: string): boolean {
   const wanted = url.split('/')
-  const given = path.split('/')
+  const given = path.replace(/(?<=.)\/$/, '').split('/')
   return wanted.length === given.length && wanted.every((part, i) => part.startsWith(':') || part === given[i])
 }
 

@@ -6,6 +6,7 @@ import type { PortPolicyConfig } from '../config.js'
 import { allow, flag, group, name, shortList, text, wholeNumber } from '../fields.js'
 import { isLoopback } from '../http-listen.js'
 import { valueText } from '../messages.js'
+import { normalOrigin } from '../origin.js'
 import { portPolicyOfMany, portPolicyOfOne } from '../port-schema.js'
 import { resolvePort, type Scope } from '../scope.js'
 import { resolveSecret, type SecretSource, secret } from '../secret.js'
@@ -151,7 +152,7 @@ function resolve(input: Input, path: string, scope: Scope): WebSocketConfig {
     role: 'listen',
     ...listenAt(input.listen, path, scope),
     tls: input.tls === undefined ? null : { certificate: file(input.tls.certificate), key: file(input.tls.key) },
-    allowedOrigins: allowedOrigins.map(each => each.toLowerCase()),
+    allowedOrigins: allowedOrigins.map(normalOrigin),
     maxPeers,
     maxPeersPerAddress: Math.min(maxPeersPerAddress, maxPeers),
   }

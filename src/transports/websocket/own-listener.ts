@@ -12,6 +12,7 @@ import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocketListenConfig } from '../../config/config.js'
+import { normalOrigin, parseHost } from '../../config/origin.js'
 import { OperatorError } from '../../errors.js'
 import { FailureLimit } from '../../failure-limit.js'
 import { readTlsFiles } from '../../tls-files.js'
@@ -122,17 +123,17 @@ export class OwnListener {
     if (this.#failures.waitSeconds(address) > 0) {
       return { status: 429, code: 'too-many-failures', detail: 'Too many wrong tokens came from this address.' }
     }
-    const origin = request.headers.origin?.toLowerCase()
-    if (origin === undefined || allowedOrigins.includes(origin)) return null
-    const host = (request.headers.host ?? '').toLowerCase()
-    const isOurs = origin === `${tls === null ? 'http' : 'https'}://${host}` && hasNoName(host)
+    if (request.headers.origin === undefined) return null
+    const origin = normalOrigin(request.headers.origin)
+    if (allowedOrigins.includes(origin)) return null
+    const scheme = tls === null ? 'http' : 'https'
+    const host = parseHost(request.headers.host ?? '', scheme)
+    const isOurs = host !== undefined && origin === `${scheme}://${host.authority}` && hasNoName(host.name)
     return isOurs ? null : { status: 403, code: 'wrong-origin', detail: 'Pages of this origin may not connect.' }
   }
 }
 
-/** Of the host that was asked for: an address or localhost, which nobody can point elsewhere. */
-function hasNoName(host: string): boolean {
-  const parts = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::\d{1,5})?$/.exec(host)
-  const name = parts?.[1] ?? parts?.[2] ?? ''
+/** An address or localhost, which no page can point elsewhere. */
+function hasNoName(name: string): boolean {
   return name === 'localhost' || isIP(name) !== 0
 }

@@ -73,7 +73,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
 
     it('tells an unknown port from a malformed id', async () => {
       assertProblem(await get('/v1/ports/99'), 404, 'no-such-port', /no port with id 99/)
-      for (const id of ['', 'vms:1', '-1', '1.5', '1e0', '99999999999', '%20']) {
+      for (const id of ['vms:1', '-1', '1.5', '1e0', '99999999999', '%20']) {
         assertProblem(await get(`/v1/ports/${id}`), 400, 'invalid-request', /^id: /)
       }
     })
@@ -137,7 +137,7 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
         '/v1',
         '/v1/ports/1/x',
         '/V1/ports',
-        '/metrics/',
+        '/metrics//',
         '/__proto__',
         '/v2/fdb?x=1',
       ]) {
@@ -277,9 +277,30 @@ describe('the HTTP parser', () => {
     assert.match(answer, /application\/problem\+json/)
   })
 
-  it('refuses a request without Host', async () => {
+  it('refuses a request without Host, but for HTTP/1.0', async () => {
     const answer = await askRaw(server.url, 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n')
-    assert.match(answer, /^HTTP\/1\.1 421 /)
-    assert.match(answer, /"code":"wrong-host"/)
+    assert.match(answer, /^HTTP\/1\.1 400 .*"detail":"The request has 0 Host headers/s)
+    assert.match(await askRaw(server.url, 'OPTIONS /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 405 /)
+    assert.match(await askRaw(server.url, 'GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 .*ok$/s)
+  })
+
+  it('refuses two Host headers', async () => {
+    const answer = await askRaw(server.url, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n')
+    assert.match(answer, /^HTTP\/1\.1 400 .*"detail":"The request has 2 Host headers/s)
+  })
+
+  it('takes a JSON type without a body for no body', async () => {
+    const headers = { 'content-type': 'application/json' }
+    const { url } = server
+    assert.equal((await ask(url, '/v1/captures/7', { method: 'DELETE', headers })).status, 404)
+    assert.match((await ask(url, '/v1/fdb', { method: 'POST', headers })).body, /"invalid-request"/)
+    assert.match((await ask(url, '/v1/fdb', { method: 'POST', headers, body: '{' })).body, /"bad-request"/)
+  })
+
+  it('takes a slash at the end of a path for none', async () => {
+    for (const path of ['/v1/ports/', '/v1/fdb/', '/v1/ports/1/', '/metrics/', '/healthz/']) {
+      assert.equal((await ask(server.url, path)).status, 200, path)
+    }
+    assert.match((await ask(server.url, '/v1/ports/', { method: 'PUT' })).body, /"method-not-allowed"/)
   })
 })

@@ -6,7 +6,15 @@ const onLoopback: Door = { kind: 'loopback', scheme: 'http', allowedHosts: [] }
 const onUnixSocket: Door = { ...onLoopback, kind: 'unix' }
 const onNetwork: Door = { kind: 'network', scheme: 'https', allowedHosts: ['switch.example'] }
 
-const ofHost = (host: string, door = onLoopback) => refusal({ host }, door)?.status
+/** A request with these headers, as Node.js hands it over. */
+const asked = (headers: Record<string, string>, version: '1.0' | '1.1' = '1.1') => ({
+  headers,
+  rawHeaders: Object.entries(headers).flat(),
+  httpVersionMajor: 1,
+  httpVersionMinor: version === '1.0' ? 0 : 1,
+})
+
+const ofHost = (host: string, door = onLoopback) => refusal(asked({ host }), door)?.status
 
 describe('the Host header', () => {
   for (const host of [
@@ -18,6 +26,7 @@ describe('the Host header', () => {
     'localhost',
     'LOCALHOST:80',
     'lab.localhost:80',
+    'localhost.:9676',
   ]) {
     it(`may be ${host}`, () => assert.equal(ofHost(host), undefined))
   }
@@ -49,24 +58,39 @@ describe('the Host header', () => {
     it(`may not be ${host} even on a unix socket`, () => assert.equal(ofHost(host, onUnixSocket), 421))
   }
 
-  it('may be left out on a unix socket only', () => {
-    assert.equal(refusal({}, onUnixSocket), undefined)
-    assert.equal(refusal({}, onLoopback)?.status, 421)
+  it('may be left out on a unix socket, and by HTTP/1.0, as load balancers probe', () => {
+    assert.equal(refusal(asked({}), onUnixSocket), undefined)
+    assert.equal(refusal(asked({}, '1.0'), onLoopback), undefined)
+    assert.equal(refusal(asked({}, '1.0'), onNetwork), undefined)
+    assert.equal(refusal(asked({}), onLoopback)?.status, 400)
+    assert.equal(refusal(asked({}), onNetwork)?.status, 400)
+  })
+
+  it('may be there once', () => {
+    const twice = { ...asked({ host: 'localhost' }), rawHeaders: ['Host', 'localhost', 'host', 'evil.example'] }
+    for (const door of [onLoopback, onUnixSocket, onNetwork]) assert.equal(refusal(twice, door)?.status, 400)
   })
 })
 
 describe('the Host header off loopback', () => {
-  for (const host of ['10.0.0.1:9676', '[2001:db8::1]:9676', 'localhost', 'switch.example', 'SWITCH.example:443']) {
+  for (const host of [
+    '10.0.0.1:9676',
+    '[2001:db8::1]:9676',
+    'localhost',
+    'switch.example',
+    'SWITCH.example:443',
+    'switch.example.',
+  ]) {
     it(`may be ${host}`, () => assert.equal(ofHost(host, onNetwork), undefined))
   }
 
-  for (const host of ['', 'evil.example', 'x.switch.example', 'switch.example.', '10.0.0.1.evil.example', 'switch']) {
+  for (const host of ['', 'evil.example', 'x.switch.example', 'switch.example..', '10.0.0.1.evil.example', 'switch']) {
     it(`may not be "${host}"`, () => assert.equal(ofHost(host, onNetwork), 421))
   }
 })
 
 describe('the Origin header', () => {
-  const of = (origin: string) => refusal({ host: 'localhost:9676', origin }, onLoopback)
+  const of = (origin: string) => refusal(asked({ host: 'localhost:9676', origin }), onLoopback)
 
   it('may be that of the host asked', () => {
     assert.equal(of('http://localhost:9676'), undefined)
@@ -87,7 +111,8 @@ describe('the Origin header', () => {
 })
 
 describe('the Origin header of a WebSocket', () => {
-  const of = (origin: string) => refusal({ host: 'localhost:9676', origin }, onLoopback, ['http://Lab.example:8080'])
+  const of = (origin: string) =>
+    refusal(asked({ host: 'localhost:9676', origin }), onLoopback, ['http://Lab.example:8080'])
 
   it('may be one the route allows, besides our own', () => {
     assert.equal(of('http://lab.example:8080'), undefined)
@@ -99,9 +124,31 @@ describe('the Origin header of a WebSocket', () => {
   }
 })
 
+describe('hosts and origins that are spelled in another way', () => {
+  const of = (host: string, origin: string, door: Door, allowed: string[] = []) =>
+    refusal(asked({ host, origin }), door, allowed)?.status
+
+  it('are the same with and without the port that the scheme implies', () => {
+    assert.equal(of('localhost:80', 'http://localhost', onLoopback), undefined)
+    assert.equal(of('localhost', 'http://localhost:80', onLoopback), undefined)
+    assert.equal(of('switch.example:443', 'https://switch.example', onNetwork), undefined)
+    assert.equal(of('switch.example', 'https://switch.example:443', onNetwork), undefined)
+    assert.equal(of('localhost', 'http://vm.example', onLoopback, ['http://VM.example:80']), undefined)
+    assert.equal(of('localhost', 'https://vm.example:443', onLoopback, ['https://vm.example']), undefined)
+    assert.equal(of('localhost:443', 'http://localhost', onLoopback), 403)
+    assert.equal(of('localhost', 'https://vm.example:80', onLoopback, ['https://vm.example']), 403)
+  })
+
+  it('are the same with and without the dot that ends an absolute name', () => {
+    assert.equal(of('switch.example.', 'https://switch.example', onNetwork), undefined)
+    assert.equal(of('switch.example', 'https://switch.example.:443', onNetwork), undefined)
+    assert.equal(of('switch.example', 'https://.', onNetwork), 403)
+  })
+})
+
 describe('the Origin header behind a proxy', () => {
   const of = (origin: string) =>
-    refusal({ host: 'switch.example', origin }, { ...onLoopback, allowedHosts: ['switch.example'] })
+    refusal(asked({ host: 'switch.example', origin }), { ...onLoopback, allowedHosts: ['switch.example'] })
 
   it('may be https for a name that is allowed', () => {
     assert.equal(of('https://switch.example'), undefined)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -8,7 +10,7 @@ import type { HttpConfig } from '#src/config/config.js'
 import { startHttp } from '#src/http/server.js'
 import { type UpgradeRoute, UpgradeRoutes } from '#src/upgrade-routes.js'
 import { askRaw } from './client.js'
-import { fakeView, httpConfig, partsOf, recordingLog } from './fake-view.js'
+import { fakeView, httpConfig, partsOf, recordingLog, serve } from './fake-view.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'tapswitch-upgrade-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -35,7 +37,7 @@ async function withServer(
   const server = await startHttp({ ...partsOf(fakeView()), config, log: recordingLog(), upgrades })
   try {
     await test((path, headers = {}) => {
-      const all = { host: 'localhost', connection: 'upgrade', upgrade: 'test', ...headers }
+      const all = { host: 'localhost', connection: 'upgrade', upgrade: 'websocket', ...headers }
       const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
       return askRaw(server.url, `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`)
     }, upgrades)
@@ -108,5 +110,60 @@ describe('an upgrade', () => {
     })
     assert.equal(await ended, '')
     assert.equal(closing, 1)
+  })
+
+  it('may end its path with a slash, as every other route', () =>
+    withServer({}, async (ask, routes) => {
+      routes.register('/wire', echo)
+      assert.match(await ask('/wire/'), /^HTTP\/1\.1 101 /)
+    }))
+})
+
+describe('an offer of another protocol than WebSocket', () => {
+  const offer = {
+    connection: 'Upgrade, HTTP2-Settings, close',
+    upgrade: 'h2c',
+    'http2-settings': 'AAMAAABkAAQCAAAAAAIAAAAA',
+  }
+
+  it('is ignored: the request is answered, on every route', () =>
+    withServer({}, async (ask, routes) => {
+      routes.register('/wire', echo)
+      assert.match(await ask('/healthz', offer), /^HTTP\/1\.1 200 .*ok$/s)
+      assert.match(await ask('/v1/ports?x=1', offer), /^HTTP\/1\.1 400 .*"invalid-request"/s)
+      assert.match(await ask('/wire', offer), /^HTTP\/1\.1 404 .*"not-found"/s)
+      assert.match(await ask('/v1/ports', { ...offer, host: 'evil.example' }), /^HTTP\/1\.1 421 /)
+    }))
+
+  it('leaves the body, and the requests that follow on the connection, as they are', async () => {
+    const server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    try {
+      const head = 'Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n'
+      const body = '{"name": 1}'
+      const { hostname, port } = new URL(server.url)
+      const socket = createConnection({ host: hostname, port: Number(port) })
+      const answer = async (request: string) => {
+        socket.write(request)
+        return String((await once(socket, 'data'))[0])
+      }
+      const patch = `PATCH /v1/switch HTTP/1.1\r\n${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+      assert.match(await answer(`${patch}${body}`), /^HTTP\/1\.1 400 .*name: /s)
+      assert.match(await answer(`GET /healthz HTTP/1.1\r\n${head}\r\n`), /^HTTP\/1\.1 200 /)
+      assert.match(await answer('GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n'), /^HTTP\/1\.1 200 /)
+      socket.destroy()
+    } finally {
+      await server.close()
+    }
+  })
+
+  it('ends the connection when it comes before the answer to the request before it', async () => {
+    const server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    try {
+      const one = 'GET /v1/ports HTTP/1.1\r\nHost: localhost\r\n'
+      const answers = await askRaw(server.url, `${one}\r\n${one}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`)
+      assert.ok([...answers.matchAll(/HTTP\/1\.1 /g)].length <= 1)
+    } finally {
+      await server.close()
+    }
   })
 })

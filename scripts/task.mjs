@@ -55,10 +55,10 @@ const tasks = {
     },
   },
   generate: {
-    help: 'write what is made from the code: the JSON schema and the table of options',
-    run: () => {
+    help: 'write what is made from the code: the JSON schema, and parts of docs/',
+    run: async () => {
       build(['src'])
-      generate()
+      await generate()
     },
   },
   format: {

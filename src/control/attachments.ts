@@ -14,6 +14,7 @@ import { egressPolicy } from '../transports/policy.js'
 import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
 import type { UpgradeRoutes } from '../upgrade-routes.js'
 import type { EventBus } from './event-bus.js'
+import type { FindingSubject, Findings } from './findings.js'
 import { type AnyConfig, openAttachment } from './openers.js'
 
 /** Rows of counters that are laid out for them at the start. */
@@ -34,6 +35,7 @@ export interface AttachmentsParts {
   readonly upgrades: UpgradeRoutes
   readonly switchName: () => string
   readonly bus: EventBus
+  readonly findings: Findings
 }
 
 export class Attachments {
@@ -89,6 +91,7 @@ export class Attachments {
     if (attachment.transport.spec(attachment.index) !== null) await this.#parts.dataPlane.detach(name)
     await attachment.transport.close()
     this.#open.delete(name)
+    this.#parts.findings.forget(subjectOf(attachment.transport.config))
     this.#publish(attachment.side, name, 'removed')
   }
 
@@ -130,16 +133,18 @@ export class Attachments {
 
   async #openOne(config: AnyConfig): Promise<Transport> {
     try {
-      return await openAttachment(config, this.#contextOf(config.name))
+      return await openAttachment(config, this.#contextOf(config))
     } catch (error) {
+      this.#parts.findings.forget(subjectOf(config))
       if (!(error instanceof OperatorError)) throw error
       const what = isInterface(config) ? 'interface' : 'transport'
       throw new OperatorError(`${what} "${config.name}": ${error.message}`, { cause: error })
     }
   }
 
-  #contextOf(name: string): TransportContext {
-    const { os, log, runtimeDir, dataPlane, upgrades, switchName } = this.#parts
+  #contextOf(config: AnyConfig): TransportContext {
+    const { name } = config
+    const { os, log, runtimeDir, dataPlane, upgrades, switchName, findings } = this.#parts
     return {
       os,
       log,
@@ -151,6 +156,7 @@ export class Attachments {
           .command({ type: 'endpoint', name, message })
           .catch(error => log.error({ transport: name, err: String(error) }, 'the data plane refused'))
       },
+      findings: findings.of(subjectOf(config)),
       report: event => this.#report(name, event),
     }
   }
@@ -177,4 +183,8 @@ export class Attachments {
   #forward(event: Event): void {
     if (event.type === 'endpoint') this.#open.get(event.name)?.transport.message(event.message)
   }
+}
+
+function subjectOf(config: AnyConfig): FindingSubject {
+  return { kind: isInterface(config) ? 'interface' : 'transport', name: config.name }
 }

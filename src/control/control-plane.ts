@@ -17,6 +17,8 @@ import { Captures } from './captures.js'
 import { EventBus, type EventFeed } from './event-bus.js'
 import { EventLog } from './event-log.js'
 import { publishDataPlane } from './event-source.js'
+import { watchDataPlane } from './finding-source.js'
+import { Findings } from './findings.js'
 import { LiveControl } from './live-control.js'
 import { LiveView } from './live-view.js'
 import type { AnyConfig } from './openers.js'
@@ -64,6 +66,7 @@ export class ControlPlane {
   readonly #bus = new EventBus()
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
+  readonly #endWatching: () => void
   readonly #removeRuntimeDir: () => void
   /** Changes follow each other; this is the last of them. */
   #change: Promise<unknown> = Promise.resolve()
@@ -98,7 +101,20 @@ export class ControlPlane {
     this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))
     publishDataPlane(this.#dataPlane, this.#bus)
+    const findings = new Findings({
+      log,
+      bus: this.#bus,
+      portName: given => {
+        for (const { givenName, name } of this.#dataPlane.ports.values()) if (givenName === given) return name
+        return given
+      },
+    })
+    this.#endWatching = watchDataPlane(this.#dataPlane, findings, {
+      switchName: () => this.#config.switch.name,
+      isInterface: name => this.#attachments.get(name)?.side === 'interfaces',
+    })
     this.#attachments = new Attachments({
+      findings,
       os,
       log,
       runtimeDir: config.runtimeDir,
@@ -108,7 +124,7 @@ export class ControlPlane {
       switchName: () => this.#config.switch.name,
     })
     this.captures = new Captures(os, this.#dataPlane)
-    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments)
+    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments, findings)
     this.control = new LiveControl({
       config: () => this.#config,
       dataPlane: this.#dataPlane,
@@ -159,6 +175,7 @@ export class ControlPlane {
     await this.captures.stopAll()
     await this.#dataPlane.stop()
     await this.#attachments.closeAll()
+    this.#endWatching()
     this.#removeRuntimeDir()
   }
 

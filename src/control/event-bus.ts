@@ -5,6 +5,7 @@
  * instead and reads on when it can. The ring is bounded, so a reader that falls behind by more than it holds is told how much
  * it missed. An event's id names the run as well as the number: after a restart of the program an old id is known to be one.
  */
+import type { FindingCode, FindingDetail, Severity } from '../finding-codes.js'
 import type { Facts } from '../transports/transport.js'
 
 export type SwitchEvent =
@@ -29,6 +30,19 @@ export type SwitchEvent =
       readonly message: string
       readonly details: Facts
     }
+  | {
+      readonly type: 'finding-raised'
+      readonly code: FindingCode
+      readonly severity: Severity
+      readonly subject: { readonly kind: 'switch' | 'transport' | 'interface' | 'port'; readonly name: string }
+      readonly message: string
+      readonly detail: FindingDetail
+    }
+  | {
+      readonly type: 'finding-cleared'
+      readonly code: FindingCode
+      readonly subject: { readonly kind: 'switch' | 'transport' | 'interface' | 'port'; readonly name: string }
+    }
   | { readonly type: 'switch-changed' }
   | { readonly type: 'dataplane-restarted'; readonly restarts: number }
 
@@ -39,7 +53,7 @@ export const switchEventTypes = [
   ...(['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'] as const),
   ...(['transport-added', 'transport-removed', 'transport-changed'] as const),
   ...(['interface-added', 'interface-removed', 'interface-changed'] as const),
-  ...(['report', 'switch-changed', 'dataplane-restarted'] as const),
+  ...(['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'] as const),
 ] as const satisfies readonly SwitchEventType[]
 
 export interface NumberedEvent {

@@ -1,23 +1,15 @@
 /** Writes what happens on the switch into the log. Ports are named; what guests can cause often is rate-limited. */
 import type { DataPlane } from '../dataplane/data-plane.js'
 import type { Event, FrameEvent } from '../dataplane/messages.js'
-import { type Logger, rateLimited } from '../log.js'
-
-/** Milliseconds between two lines of the same kind about traffic. */
-const INTERVAL_MS = 1000
+import type { Logger } from '../log.js'
 
 export class EventLog {
   readonly #log: Logger
   readonly #dataPlane: DataPlane
-  readonly #flapping: (fields: object, message: string) => void
-  readonly #limit: (fields: object, message: string) => void
 
   constructor(log: Logger, dataPlane: DataPlane) {
     this.#log = log
     this.#dataPlane = dataPlane
-    const warn = (fields: object, message: string) => log.warn(fields, message)
-    this.#flapping = rateLimited(warn, INTERVAL_MS)
-    this.#limit = rateLimited(warn, INTERVAL_MS)
   }
 
   write(event: Event): void {
@@ -27,15 +19,6 @@ export class EventLog {
         return
       case 'port-down':
         this.#log.info({ port: this.#name(event.index), id: event.id }, 'port down')
-        return
-      case 'mac-flapping':
-        this.#flapping({ mac: event.mac, port: this.#name(event.port) }, 'an address keeps moving between ports')
-        return
-      case 'limit-reached':
-        this.#limit(
-          { port: event.port === null ? null : this.#name(event.port) },
-          'no place for more addresses in the filtering database',
-        )
         return
       case 'frame':
         this.#frame(event)

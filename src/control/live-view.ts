@@ -7,20 +7,31 @@ import { FdbReader } from '../switch/fdb-reader.js'
 import { version } from '../version.js'
 import { formatMac, highOf, lowOf } from '../wire/ethernet.js'
 import type { Attachment, Attachments } from './attachments.js'
+import type { Findings } from './findings.js'
 import type { AnyConfig } from './openers.js'
 import { effectivePolicy } from './port-policy.js'
-import type { FdbEntryView, InterfaceView, PortView, SwitchInfo, SwitchView, TransportView } from './view.js'
+import type {
+  FdbEntryView,
+  FindingView,
+  InterfaceView,
+  PortView,
+  SwitchInfo,
+  SwitchView,
+  TransportView,
+} from './view.js'
 
 export class LiveView implements SwitchView {
   readonly #config: () => Config
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
+  readonly #findings: Findings
   readonly #startedAt = new Date().toISOString()
 
-  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments) {
+  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments, findings: Findings) {
     this.#config = config
     this.#dataPlane = dataPlane
     this.#attachments = attachments
+    this.#findings = findings
   }
 
   info(): SwitchInfo {
@@ -46,11 +57,13 @@ export class LiveView implements SwitchView {
   }
 
   ports(): PortView[] {
-    return [...this.#dataPlane.ports.values()].map(port => this.#port(port)).sort((a, b) => a.id - b.id)
+    const findings = this.#findings.list()
+    return [...this.#dataPlane.ports.values()].map(port => this.#port(port, findings)).sort((a, b) => a.id - b.id)
   }
 
   port(id: number): PortView | undefined {
-    for (const port of this.#dataPlane.ports.values()) if (port.id === id) return this.#port(port)
+    for (const port of this.#dataPlane.ports.values())
+      if (port.id === id) return this.#port(port, this.#findings.list())
     return undefined
   }
 
@@ -89,6 +102,10 @@ export class LiveView implements SwitchView {
     )
   }
 
+  findings(): { findings: FindingView[]; notListed: number } {
+    return { findings: this.#findings.list(), notListed: this.#findings.notListed }
+  }
+
   ready(): boolean {
     const { interfaces, transports } = this.#config()
     return this.#attachments.all().length === interfaces.length + transports.length && this.trouble() === undefined
@@ -100,6 +117,7 @@ export class LiveView implements SwitchView {
 
   #views(side: Attachment['side']): TransportView[] {
     const ports = [...this.#dataPlane.ports.values()]
+    const findings = this.#findings.list()
     return this.#attachments
       .all()
       .filter(attachment => attachment.side === side)
@@ -112,10 +130,11 @@ export class LiveView implements SwitchView {
         forwards: transport.forwards?.() ?? null,
         ports: ports.filter(port => port.endpoint === transport.config.name).length,
         drops: this.#dataPlane.counters.readEndpoint(index),
+        findings: findings.filter(({ subject }) => subject.kind !== 'port' && subject.name === transport.config.name),
       }))
   }
 
-  #port(port: PortRecord): PortView {
+  #port(port: PortRecord, findings: readonly FindingView[]): PortView {
     const attachment = this.#attachments.get(port.endpoint)
     const policy = effectivePolicy(port, attachment)
     return {
@@ -133,6 +152,7 @@ export class LiveView implements SwitchView {
       mode: modeOf(attachment),
       maxEntries: policy.maxEntries,
       since: new Date(port.since).toISOString(),
+      findings: findings.filter(({ subject }) => subject.kind === 'port' && subject.name === port.name),
       counters: this.#dataPlane.counters.readPort(port.index),
     }
   }

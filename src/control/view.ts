@@ -4,7 +4,23 @@
  */
 import type { Forward } from '../config/forwards.js'
 import type { EndpointDropReason, PortCounters, SwitchCounters } from '../dataplane/shared-memory.js'
+import type { FindingCode, FindingDetail, Severity } from '../finding-codes.js'
 import type { Facts } from '../transports/transport.js'
+
+/** What is wrong now; see findings.ts. */
+export interface FindingView {
+  code: FindingCode
+  severity: Severity
+  subject: { kind: 'switch' | 'transport' | 'interface' | 'port'; name: string }
+  /** One sentence: what is wrong, and the way out. */
+  message: string
+  detail: FindingDetail
+  /** How often it was seen. */
+  count: number
+  /** ISO 8601. */
+  since: string
+  lastSeen: string
+}
 
 export interface PortView {
   /** Small integer, never used again in a run. */
@@ -31,6 +47,8 @@ export interface PortView {
   maxEntries: number
   /** ISO 8601, when the port last came up. */
   since: string
+  /** What is wrong with it now. */
+  findings: readonly FindingView[]
   counters: PortCounters
 }
 
@@ -47,6 +65,8 @@ export interface TransportView {
   forwards: readonly Forward[] | null
   ports: number
   drops: Record<EndpointDropReason, number>
+  /** What is wrong with it now, its ports apart. */
+  findings: readonly FindingView[]
 }
 
 /** An interface is seen the same way. */
@@ -84,6 +104,8 @@ export interface SwitchView {
   interfaces(): InterfaceView[]
   /** A consistent copy of the filtering database; one pass over shared memory. */
   fdb(): FdbEntryView[]
+  /** What is wrong now: errors first, then the oldest first. `notListed` counts what exceeded a bound. */
+  findings(): { findings: FindingView[]; notListed: number }
   /** True once every transport is open and the data plane turns. */
   ready(): boolean
   /** Undefined when well, else one sentence that says what is wrong. */

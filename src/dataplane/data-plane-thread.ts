@@ -13,6 +13,7 @@ import { POOL_RESERVE } from './egress-queue.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
 import { Engine } from './engine.js'
 import { EventReporter } from './event-reporter.js'
+import { FindingReporter } from './finding-reporter.js'
 import { FrameList } from './frame-list.js'
 import { FramePool } from './frame-pool.js'
 import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
@@ -49,6 +50,7 @@ export class DataPlaneThread {
   readonly #egress: Egress
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #reporter: EventReporter
+  readonly #findings: FindingReporter
   readonly #captures: Captures
   /** What data planes before this one had counted. */
   readonly #statsBase: Float64Array
@@ -77,6 +79,15 @@ export class DataPlaneThread {
     parts.emit({ type: 'opened', descriptors: poller.descriptors })
     this.#descriptors = new DescriptorTable(poller)
     const { emit } = parts
+    this.#findings = new FindingReporter(
+      {
+        emit,
+        clock,
+        ownerOf: port => this.ports.ownerOf(port),
+        countSuppressed: () => void cells[SwitchField.eventsSuppressed]++,
+      },
+      init.findings,
+    )
     const tracer = new Tracer({ maxPorts: shape.maxPorts, pool: this.pool, reporter: this.#reporter, clock, emit })
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = os.layout.constants
     this.#captures = new Captures(shape.maxPorts, this.pool, clock, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -91,6 +102,7 @@ export class DataPlaneThread {
       captures,
       mirrors,
       counters: this.#counters,
+      findings: this.#findings,
       maxPorts: shape.maxPorts,
       clock,
       emit,
@@ -155,6 +167,8 @@ export class DataPlaneThread {
       countDrop: (row, reason, count = 1) => {
         this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)] += count
       },
+      raise: (subject, code, message, detail) => this.#findings.raise(subject, code, message, detail),
+      clear: (subject, code) => this.#findings.clear(subject, code),
       send: (name, message) => this.#parts.emit({ type: 'endpoint', name, message }),
     }
   }
@@ -176,6 +190,7 @@ export class DataPlaneThread {
       case 'detach':
         this.#endpoint(command.name).close()
         this.#endpoints.delete(command.name)
+        this.#findings.forget(command.name)
         return null
       case 'endpoint':
         this.#endpoint(command.name).message(command.message)
@@ -243,6 +258,7 @@ export class DataPlaneThread {
   /** Ageing sweeps the whole table in about ten calls, so an entry outlives its time by seconds at most. */
   #slowWork(now: number): void {
     this.#reporter.refill(now)
+    this.#findings.flush(now)
     this.core.age(now, Math.ceil(this.core.fdb.capacity / 10))
     if (now >= this.#tickAt) {
       this.#tickAt = now + TICK_MS
@@ -276,9 +292,10 @@ export class DataPlaneThread {
       moved: (high, low, from, to) => {
         if (reporter.admit('mac-moved')) emit({ type: 'mac-moved', mac: formatMac(high, low), from, to, at: clock() })
       },
-      flapping: (high, low, _from, port) => {
+      flapping: (high, low, from, port) => {
         this.#counters.cells[SwitchField.fdbFlapping]++
-        if (reporter.admit('mac-flapping')) emit({ type: 'mac-flapping', mac: formatMac(high, low), port, at: clock() })
+        if (!reporter.admit('mac-flapping')) return
+        emit({ type: 'mac-flapping', mac: formatMac(high, low), from, port, at: clock() })
       },
       limitReached: port => {
         if (reporter.admit('limit-reached')) emit({ type: 'limit-reached', port: port < 0 ? null : port, at: clock() })

@@ -17,7 +17,17 @@ import { type Waker, wake } from '../os/waker.js'
 import { Fdb } from '../switch/fdb.js'
 import { sharedClock } from './clock.js'
 import type { PortSettings } from './endpoint.js'
-import type { Command, DataPlaneSettings, EndpointSpec, Event, Request, RestoredPort, WorkerInit } from './messages.js'
+import type {
+  Command,
+  DataPlaneSettings,
+  EndpointSpec,
+  Event,
+  FindingEvent,
+  RaisedFinding,
+  Request,
+  RestoredPort,
+  WorkerInit,
+} from './messages.js'
 import { SharedCounters, type SharedMemoryShape, SwitchField } from './shared-memory.js'
 
 /** Waits between restarts, in milliseconds, when they follow each other; the last one from then on. */
@@ -63,6 +73,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   readonly #log: Logger
   readonly #clock = sharedClock()
   readonly #endpoints = new Map<string, Attached>()
+  /** What the data plane says is wrong, by subject and code. */
+  readonly #findings = new Map<string, RaisedFinding>()
   readonly #replies = new Map<number, { resolve: () => void; reject: (error: Error) => void; timer: NodeJS.Timeout }>()
   #worker: Worker | null = null
   #port: MessagePort | null = null
@@ -111,6 +123,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#endpoints.delete(name)
     await this.#command({ type: 'detach', name })
     this.#abandonPorts(port => port.endpoint === name)
+    this.#forgetFindings(({ subject }) => subject === name)
   }
 
   /** Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. */
@@ -189,6 +202,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       fdb: this.#fdb,
       wakeFd: this.#waker.readFd,
       endpoints: [...this.#endpoints.values()].map(({ spec }) => this.#withPorts(spec())),
+      findings: [...this.#findings.values()],
     }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { init, port: port2 },
@@ -315,9 +329,23 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       case 'port-removed':
         this.emit('event', event)
         this.ports.delete(event.index)
+        this.#forgetFindings(({ subject }) => subject === event.index)
         return
+      case 'finding':
+        this.#noteFinding(event)
+        break
     }
     this.emit('event', event)
+  }
+
+  #noteFinding({ subject, owner, code, raised }: FindingEvent): void {
+    const key = `${typeof subject} ${subject} ${code}`
+    if (raised) this.#findings.set(key, { subject, owner, code })
+    else this.#findings.delete(key)
+  }
+
+  #forgetFindings(isGone: (finding: RaisedFinding) => boolean): void {
+    for (const [key, finding] of this.#findings) if (isGone(finding)) this.#findings.delete(key)
   }
 
   #command(command: Command): Promise<void> {

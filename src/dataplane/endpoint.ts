@@ -11,7 +11,9 @@
  * - Descriptors belong to the main thread, which hands them to the next data plane should this one die. An endpoint that
  *   opens one reports it (`PortUpdate.descriptors`), and closes it when its port is closed.
  */
+import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { Os } from '../os/os.js'
+import type { FindingText } from './finding-reporter.js'
 import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
 import type { ImpairmentSettings } from './impairment.js'
@@ -112,6 +114,16 @@ export interface EndpointHost {
   /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
   nextPortNumber(endpointIndex: number): number
   countDrop(endpointIndex: number, reason: EndpointDropReason, count?: number): void
+  /**
+   * Tells the operator what is wrong, once, with an endpoint (by its name) or one of its ports (by its index). Cheap when it is raised
+   * already, so it may be called for each frame. `message` is one sentence that says what is wrong and the way out.
+   */
+  raise(subject: string | number, code: FindingCode, message: FindingText, detail?: FindingDetail): void
+  /**
+   * The condition is over; cheap when nothing is raised. Call it whenever the endpoint sees that all is well: the finding may
+   * have been raised by the data plane before this one. A port's findings end with the port.
+   */
+  clear(subject: string | number, code: FindingCode): void
   /** To the transport's half on the main thread. */
   send(endpointName: string, message: EndpointMessage): void
 }

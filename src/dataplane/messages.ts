@@ -2,6 +2,7 @@
  * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
  * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
+import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { CaptureCount, CaptureSpec } from './captures.js'
 import type { EgressPolicy, PortSettings, PortUpdate } from './endpoint.js'
 import type { SharedMemoryShape } from './shared-memory.js'
@@ -21,6 +22,8 @@ export interface WorkerInit {
   fdb: SharedArrayBuffer
   wakeFd: number
   endpoints: EndpointSpec[]
+  /** What data planes before this one raised and did not clear. */
+  findings?: RaisedFinding[]
 }
 
 /** An endpoint to make, and the ports it had when the data plane before this one ended. */
@@ -96,12 +99,32 @@ export type Event =
   | { type: 'port-removed'; index: number; id: number; at: number }
   | { type: 'mac-learned'; mac: string; port: number; at: number }
   | { type: 'mac-moved'; mac: string; from: number; to: number; at: number }
-  | { type: 'mac-flapping'; mac: string; port: number; at: number }
+  | { type: 'mac-flapping'; mac: string; from: number; port: number; at: number }
   /** The last of a capture: no more of it is written to its socket. */
   | { type: 'capture-stopped'; id: number; counts: CaptureCount[] }
   | { type: 'limit-reached'; port: number | null; at: number }
   | FrameEvent
+  | FindingEvent
   | { type: 'endpoint'; name: string; message: EndpointMessage }
+
+/** By the name of an endpoint, the index of a port, or null for the switch; `owner` is the endpoint that it belongs to, or empty. */
+export interface RaisedFinding {
+  subject: string | number | null
+  owner: string
+  code: FindingCode
+}
+
+/** Something is wrong (`raised`), still is, or is no longer; see finding-reporter.ts. */
+export interface FindingEvent extends RaisedFinding {
+  type: 'finding'
+  /** Of the port, where the subject is one: its index may be in use by another meanwhile. */
+  id: number | null
+  raised: boolean
+  message: string
+  detail: FindingDetail | undefined
+  /** How often it happened since the last such event. */
+  count: number
+}
 
 /** A frame passed a port that is traced. The header's fields are null where it is too short to have them. */
 export interface FrameEvent {

@@ -10,6 +10,7 @@ import type { Switch } from '../switch/switch.js'
 import type { Captures } from './captures.js'
 import type { Egress } from './egress.js'
 import type { EgressPolicy, Endpoint, EndpointPort, PortSettings, PortUpdate } from './endpoint.js'
+import type { FindingReporter } from './finding-reporter.js'
 import type { Event } from './messages.js'
 import type { Mirrors } from './mirrors.js'
 import { PortField, type SharedCounters, SwitchField } from './shared-memory.js'
@@ -38,6 +39,7 @@ export interface PortTableParts {
   captures?: Captures
   mirrors?: Mirrors
   counters: SharedCounters
+  findings?: FindingReporter
   maxPorts: number
   clock: () => number
   emit: (event: Event) => void
@@ -49,6 +51,8 @@ export class PortTable {
   readonly #changedPolicies = new WeakMap<Endpoint, EgressPolicy>()
   /** Places of ports that an endpoint is about to restore. */
   readonly #reserved = new Set<number>()
+  /** Transports that asked for a port when there was no place. */
+  readonly #refused = new Set<string>()
   readonly #parts: PortTableParts
 
   constructor(parts: PortTableParts) {
@@ -65,7 +69,10 @@ export class PortTable {
   add(endpoint: Endpoint, port: EndpointPort): number {
     const { counters, emit, clock } = this.#parts
     const index = this.#ports.findIndex((place, at) => place === null && !this.#reserved.has(at))
-    if (index < 0) return -1
+    if (index < 0) {
+      this.#refuse(port.transport)
+      return -1
+    }
     const id = counters.cells[SwitchField.nextPortId]++
     counters.clearPort(index)
     const policy = this.#changedPolicies.get(endpoint) ?? port.policy
@@ -111,8 +118,17 @@ export class PortTable {
     this.#parts.egress.removePort(index)
     this.#parts.tracer?.set(index, false)
     this.#parts.mirrors?.remove(index)
+    this.#parts.findings?.forget(index)
     this.#parts.emit({ type: 'port-removed', index, id: port.id, at: this.#parts.clock() })
     this.#ports[index] = null
+    for (const transport of this.#refused) this.#parts.findings?.clear(transport, 'port-limit')
+    this.#refused.clear()
+  }
+
+  /** The endpoint that a port belongs to, by name, and the port's id. */
+  ownerOf(index: number): { readonly endpoint: string; readonly id: number } | undefined {
+    const port = this.#ports[index]
+    return port === null || port === undefined ? undefined : { endpoint: port.transport, id: port.id }
   }
 
   setPolicy(endpoint: Endpoint, policy: EgressPolicy): void {
@@ -146,6 +162,18 @@ export class PortTable {
 
   isUp(index: number): boolean {
     return this.#ports[index]?.up === true
+  }
+
+  #refuse(transport: string): void {
+    this.#refused.add(transport)
+    const { findings, maxPorts } = this.#parts
+    findings?.raise(
+      transport,
+      'port-limit',
+      () =>
+        `${transport} needs another port, and all ${maxPorts} are in use; raise switch.maxPorts, or limit the peers of a transport`,
+      { maxPorts },
+    )
   }
 
   #place(index: number, port: Port): void {

@@ -1,7 +1,7 @@
 /** One example of each answer, by the id of its schema; for the OpenAPI document. A test holds them against the schemas. */
 
 import type { Forward } from '../config/forwards.js'
-import type { FdbEntryView, PortView, SwitchInfo, TransportView } from '../control/view.js'
+import type { FdbEntryView, FindingView, PortView, SwitchInfo, TransportView } from '../control/view.js'
 import { endpointDropReasons } from '../dataplane/shared-memory.js'
 import { receiveDropReasons, transmitDropReasons } from '../switch/drop-reason.js'
 
@@ -23,6 +23,7 @@ const port: PortView = {
   mode: null,
   maxEntries: 4096,
   since: '2025-01-02T03:04:05.678Z',
+  findings: [],
   counters: {
     receiveFrames: 4500,
     receiveBytes: 6210000,
@@ -55,8 +56,19 @@ const transport: TransportView = {
   forwards: null,
   ports: 2,
   drops: { ...none(endpointDropReasons), handshake: 1 },
+  findings: [],
 }
 
+const finding: FindingView = {
+  code: 'port-limit',
+  severity: 'error',
+  subject: { kind: 'transport', name: 'vms' },
+  message: 'vms needs another port, and all 1024 are in use; raise switch.maxPorts, or limit the peers of a transport',
+  detail: { maxPorts: 1024 },
+  count: 3,
+  since: '2025-01-02T03:04:05.678Z',
+  lastSeen: '2025-01-02T03:04:15.678Z',
+}
 const fdbEntry: FdbEntryView = { mac: '52:54:00:00:00:01', portId: 1, port: 'vms:1', static: false, ageSeconds: 4 }
 const forward: Forward = { protocol: 'tcp', host: '127.0.0.1:2222', guest: '10.0.2.15:22' }
 
@@ -126,6 +138,8 @@ export const examples: Readonly<Record<string, unknown>> = {
     offset: 0,
     entries: [fdbEntry, { mac: '52:54:00:00:00:02', portId: 2, port: 'vms:2', static: true, ageSeconds: null }],
   },
+  Finding: finding,
+  FindingList: { findings: [finding], notListed: 0 },
   Switch: info,
   Capture: capture,
   CaptureList: { captures: [capture] },

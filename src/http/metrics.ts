@@ -7,6 +7,7 @@
  */
 import type { PortView, SwitchInfo, SwitchView, TransportView } from '../control/view.js'
 import { batchBuckets, type EndpointDropReason, endpointDropReasons } from '../dataplane/shared-memory.js'
+import { findingCodeNames } from '../finding-codes.js'
 import {
   type FloodCause,
   floodCauses,
@@ -218,6 +219,18 @@ const transportFamilies: readonly Family<TransportView>[] = [
   },
 ]
 
+type FindingCounts = ReadonlyMap<string, number>
+
+const findingFamilies: readonly Family<FindingCounts>[] = [
+  {
+    name: 'tapswitch_findings',
+    type: 'gauge',
+    help: 'Things that are wrong now, by code; /v1/findings says what and where.',
+    by: { label: 'code', values: findingCodeNames },
+    read: (counts, code) => counts.get(code) ?? 0,
+  },
+]
+
 /** A peer may be known by an address; only a socket path may become a label. `@` begins an abstract one. */
 function socketPath(peer: string | null): string {
   return peer !== null && /^[/@]/.test(peer) ? peer : ''
@@ -238,6 +251,8 @@ export class Metrics {
     key: ({ name }) => name,
   })
 
+  readonly #findings = new Table({ families: findingFamilies, labels: () => ({}), key: () => '' })
+
   constructor(view: SwitchView) {
     this.#view = view
   }
@@ -250,7 +265,14 @@ export class Metrics {
       histogram(batchFrames, batchBuckets, info.counters.batch) +
       this.#ports.write(this.#view.ports()) +
       this.#transports.write(this.#view.transports()) +
+      this.#findings.write([this.#findingCounts()]) +
       ofProcess
     )
+  }
+
+  #findingCounts(): FindingCounts {
+    const counts = new Map<string, number>()
+    for (const { code } of this.#view.findings().findings) counts.set(code, (counts.get(code) ?? 0) + 1)
+    return counts
   }
 }

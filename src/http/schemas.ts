@@ -5,8 +5,9 @@
  */
 
 import type { SaveReport } from '../control/switch-control.js'
-import type { FdbEntryView, PortView, SwitchInfo, TransportView } from '../control/view.js'
+import type { FdbEntryView, FindingView, PortView, SwitchInfo, TransportView } from '../control/view.js'
 import { batchBuckets, endpointDropReasons } from '../dataplane/shared-memory.js'
+import { type FindingCode, findingCodeNames } from '../finding-codes.js'
 import { floodCauses, receiveDropReasons, transmitDropReasons } from '../switch/drop-reason.js'
 import { z } from './zod-compiler.js'
 
@@ -14,6 +15,37 @@ const count = z.number().nonnegative()
 const bytes = z.int().nonnegative()
 const countsOf = <Name extends string>(names: readonly Name[]) =>
   z.object(Object.fromEntries(names.map(name => [name, count])) as Record<Name, typeof count>)
+
+export const findingSchema = z
+  .object({
+    code: z.enum(findingCodeNames as [FindingCode, ...FindingCode[]]).describe('What is wrong; for programs.'),
+    severity: z
+      .enum(['warning', 'error'])
+      .describe(
+        '`error`: something that is configured does not work at all. `warning`: not for everyone, or less well.',
+      ),
+    subject: z
+      .object({ kind: z.enum(['switch', 'transport', 'interface', 'port']), name: z.string() })
+      .describe('What is wrong with: the switch, or the transport, interface or port of this name.'),
+    message: z.string().describe('One sentence: what is wrong, and the way out.'),
+    detail: z
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+      .readonly()
+      .describe('The parts of the message, for programs; which, depends on the code.'),
+    count: count.describe('How often it was seen.'),
+    since: z.string().describe('When it was first seen; ISO 8601.'),
+    lastSeen: z.string().describe('When it was last seen; ISO 8601.'),
+  })
+  .meta({ id: 'Finding' }) satisfies z.ZodType<FindingView>
+
+export const findingListSchema = z
+  .object({
+    findings: z.array(findingSchema),
+    notListed: count.describe('How often something was left out since the start because there were too many findings.'),
+  })
+  .meta({ id: 'FindingList' })
+
+const ownFindings = z.array(findingSchema).readonly()
 
 export const portSchema = z
   .object({
@@ -35,6 +67,7 @@ export const portSchema = z
     mode: z.string().nullable().describe('Of an interface that has modes: `shared`, `host`, `bridged`.'),
     maxEntries: z.int().nonnegative().describe('FDB entries this port may hold.'),
     since: z.string().describe('When the port last came up; ISO 8601.'),
+    findings: ownFindings.describe('What is wrong with it now.'),
     counters: z
       .object({
         receiveFrames: count.describe('Frames that came into the switch through this port, dropped ones included.'),
@@ -83,6 +116,7 @@ export const transportSchema = z
       .describe('Port forwards in force; null where there is no such thing.'),
     ports: z.int().nonnegative().describe('Ports it has now.'),
     drops: countsOf(endpointDropReasons).describe('Datagrams discarded before any port was known, by reason.'),
+    findings: ownFindings.describe('What is wrong with it now; what is wrong with its ports is there.'),
   })
   .meta({ id: 'Transport' }) satisfies z.ZodType<TransportView>
 

@@ -30,6 +30,7 @@ import { attachmentRoutes } from './routes/attachments.js'
 import { docsRoutes } from './routes/docs.js'
 import { type EventReaders, eventRoutes } from './routes/events.js'
 import { fdbRoutes } from './routes/fdb.js'
+import { findingRoutes } from './routes/findings.js'
 import { portRoutes } from './routes/ports.js'
 import { probeRoutes } from './routes/probes.js'
 import { switchRoutes } from './routes/switch.js'
@@ -204,6 +205,7 @@ function makeApp({ view, control, events, captures, config, log, door, access, c
 
   probeRoutes(app, view)
   switchRoutes(app, view, control)
+  findingRoutes(app, view)
   portRoutes(app, view, control)
   fdbRoutes(app, view, control)
   attachmentRoutes(app, 'transports', view, control)

@@ -57,7 +57,7 @@ export const eventTypes = [
   ...['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'],
   ...['transport-added', 'transport-removed', 'transport-changed'],
   ...['interface-added', 'interface-removed', 'interface-changed'],
-  ...['report', 'switch-changed', 'dataplane-restarted'],
+  ...['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'],
 ]
 
 /** Calls back for each event, for ever; after a break the browser asks for those it missed. */

@@ -7,6 +7,7 @@ import type { AttachmentConfig } from '../config/attachment.js'
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
 import type { Forward } from '../config/forwards.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
+import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { Logger } from '../log.js'
 import type { Os } from '../os/os.js'
 import type { UpgradeRoutes } from '../upgrade-routes.js'
@@ -53,8 +54,21 @@ export interface TransportContext {
   readonly switchName: () => string
   /** To the data plane's half; only after the transport was opened. */
   readonly send: SendToEndpoint
-  /** Something that an operator wants to know of, in the log and in the stream of events. Not for what guests can cause at will. */
+  /** What is wrong with this transport or interface now, once for each cause; it ends when it is cleared, or with the transport. */
+  readonly findings: OwnFindings
+  /** Something that happened and is over; what stays wrong is a finding. Not for what guests can cause at will. */
   readonly report: (event: TransportEvent) => void
+}
+
+/** A transport's findings about itself. */
+export interface OwnFindings {
+  /**
+   * `message` is one sentence that says what is wrong and the way out. Raised again it only counts, and the newest `message` is shown; so it may be
+   * raised at each attempt that fails.
+   */
+  raise(finding: { readonly code: FindingCode; readonly message: string; readonly detail?: FindingDetail }): void
+  /** Does nothing where the finding is not raised. */
+  clear(code: FindingCode): void
 }
 
 /** `message` is for people, one clause without the transport's name; `details` are fields of the log line. */

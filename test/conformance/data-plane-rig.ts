@@ -14,6 +14,7 @@ import type { Transport, TransportContext, TransportEvent } from '#src/transport
 import { UpgradeRoutes } from '#src/upgrade-routes.js'
 import { replaceDataPlane, roomyDataPlane } from '../support/data-plane.js'
 import { frame } from '../support/frames.js'
+import { RecordedFindings } from '../support/recorded-findings.js'
 import { recordingLogger } from '../support/recording-logger.js'
 import { until } from '../support/until.js'
 import { addressOf, type Rig, type RigOptions, type Station } from './rig.js'
@@ -24,6 +25,7 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
   readonly log = recordingLogger()
   /** What transports reported, oldest first. */
   readonly reports: TransportEvent[] = []
+  readonly findings = new RecordedFindings()
   readonly dataPlane: DataPlane
   protected readonly options: RigOptions
   protected readonly os: Os = createOs()
@@ -65,6 +67,7 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
       send: message => {
         this.dataPlane.command({ type: 'endpoint', name, message }).catch(error => this.log.error(String(error)))
       },
+      findings: this.findings,
       report: event => void this.reports.push(event),
     })
     this.transports.set(name, transport)

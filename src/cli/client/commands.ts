@@ -49,6 +49,10 @@ export function addClientCommands(program: Command, output: Output): void {
       const { showFdb } = await import('./show.js')
       await showFdb(await connect(options), options, output)
     })
+  withJson('findings', 'what is wrong now, and the way out').action(async (options: TargetOptions & JsonOption) => {
+    const { showFindings } = await import('./show.js')
+    await showFindings(await connect(options), options, output)
+  })
   command('events', 'what happens, as it happens; ends with Ctrl-C')
     .option('-t, --type <types>', 'only these kinds, separated by commas: port-up,port-down')
     .option('--json', 'one JSON object a line', false)

@@ -1,5 +1,12 @@
 /** `tapswitch status`, `ports`, `transports`, `interfaces`, `fdb`: what a running switch shows of itself, as tables or as the API's own JSON. */
-import type { FdbEntryView, InterfaceView, PortView, SwitchInfo, TransportView } from '../../control/view.js'
+import type {
+  FdbEntryView,
+  FindingView,
+  InterfaceView,
+  PortView,
+  SwitchInfo,
+  TransportView,
+} from '../../control/view.js'
 import { OperatorError } from '../../errors.js'
 import type { Output } from '../output.js'
 import type { ApiClient } from './api-client.js'
@@ -51,13 +58,14 @@ export async function showPorts(api: ApiClient, { json }: ShowOptions, output: O
 export async function showPort(api: ApiClient, which: string, { json }: ShowOptions, output: Output): Promise<void> {
   const port = await findPort(api, which)
   if (json) return printJson(port, output)
-  const { counters, ...facts } = port
+  const { counters, findings, ...facts } = port
   const { receiveDrops, transmitDrops, up: _up, ...numbers } = counters
   const rows = [
     ...Object.entries(facts),
     ...Object.entries(numbers),
     ...Object.entries(receiveDrops).map(([reason, count]) => [`receive dropped: ${reason}`, count]),
     ...Object.entries(transmitDrops).map(([reason, count]) => [`transmit dropped: ${reason}`, count]),
+    ...findings.map(({ code, message }) => [`finding: ${code}`, message]),
   ].map(([name, value]) => [String(name), cellText(value)] as const)
   const width = Math.max(...rows.map(([name]) => name.length))
   output.out(rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join('\n'))
@@ -104,6 +112,21 @@ export async function showFdb(api: ApiClient, options: FdbOptions, output: Outpu
   const { total, entries } = answer
   output.out(entries.length === 0 ? 'no addresses' : tableText(fdbColumns, entries))
   if (total > entries.length) output.err(`${total - entries.length} more; --limit shows them`)
+}
+
+export async function showFindings(api: ApiClient, { json }: ShowOptions, output: Output): Promise<void> {
+  const answer = (await api.get('/v1/findings')) as { findings: FindingView[]; notListed: number }
+  if (json) return printJson(answer, output)
+  const { findings, notListed } = answer
+  output.out(findings.length === 0 ? 'nothing is wrong' : findings.map(findingLine).join('\n'))
+  if (notListed > 0) output.err(`${notListed} times a finding was left out since the start: there were too many`)
+}
+
+/** `error    transport vms: all ports are in use; ... (port-limit, 12 times since 5 min, last 3 s ago)`. */
+export function findingLine({ severity, subject, message, code, count, since, lastSeen }: FindingView): string {
+  const ago = (time: string) => shortDuration((Date.now() - Date.parse(time)) / 1000)
+  const often = count === 1 ? `${ago(since)} ago` : `${count} times in ${ago(since)}, last ${ago(lastSeen)} ago`
+  return printable(`${severity.padEnd(7)}  ${subject.kind} ${subject.name}: ${message} (${code}, ${often})`)
 }
 
 /** By number or by name. */

@@ -3,7 +3,7 @@
 import type { HttpConfig } from '#src/config/config.js'
 import { EventBus } from '#src/control/event-bus.js'
 import type { SwitchControl } from '#src/control/switch-control.js'
-import type { FdbEntryView, PortView, SwitchView, TransportView } from '#src/control/view.js'
+import type { FdbEntryView, FindingView, PortView, SwitchView, TransportView } from '#src/control/view.js'
 import { PortField, SharedCounters, SwitchField } from '#src/dataplane/shared-memory.js'
 import { type HttpParts, type HttpServer, startHttp } from '#src/http/server.js'
 import type { Logger } from '#src/log.js'
@@ -12,6 +12,7 @@ export interface FakeView extends SwitchView {
   readonly counters: SharedCounters
   portList: Omit<PortView, 'counters' | 'up'>[]
   entries: FdbEntryView[]
+  findingList: FindingView[]
   troubled: string | undefined
   isReady: boolean
 }
@@ -31,6 +32,7 @@ export function fakePort(id: number, peer: string | null): Omit<PortView, 'count
     mode: null,
     maxEntries: 4096,
     since: '2025-01-02T03:04:05.678Z',
+    findings: [],
   }
 }
 
@@ -53,6 +55,8 @@ export function fakeView(): FakeView {
     counters,
     portList: [fakePort(1, '/tmp/a.sock'), fakePort(2, null)],
     entries: [fakeEntry(3, 2), fakeEntry(1, 1), fakeEntry(2, 1)],
+    findingList: [],
+    findings: () => ({ findings: view.findingList, notListed: 0 }),
     troubled: undefined,
     isReady: true,
     info: () => ({
@@ -83,6 +87,7 @@ export function fakeView(): FakeView {
         forwards: null,
         ports: view.portList.length,
         drops: counters.readEndpoint(0),
+        findings: [],
       },
     ],
     interfaces: () => [],

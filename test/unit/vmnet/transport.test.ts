@@ -6,6 +6,7 @@ import { createOs } from '#src/os/os.js'
 import type { TransportContext, TransportEvent } from '#src/transports/transport.js'
 import { UpgradeRoutes } from '#src/upgrade-routes.js'
 import { openVmnet } from '#src/vmnet/transport.js'
+import { RecordedFindings } from '../../support/recorded-findings.js'
 import { recordingLogger } from '../../support/recording-logger.js'
 import { requirements } from '../../support/requires.js'
 import { type Standin, standinNeeds } from '../../support/vmnet-standin.js'
@@ -33,6 +34,7 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       upgrades: new UpgradeRoutes(),
       switchName: () => 'test',
       send: () => {},
+      findings: new RecordedFindings(),
       report: event => void events.push(event),
     }
   })

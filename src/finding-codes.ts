@@ -1,0 +1,64 @@
+/**
+ * The codes of findings: what can be wrong with a running switch, and what the operator does about it. The table is the
+ * one place for this knowledge: the API, the metric's label values, docs/operations.md and the command line are made from it.
+ *
+ * A new kind of trouble is one more row. Keep the rows sorted by code.
+ */
+
+export type Severity = 'warning' | 'error'
+
+interface CodeEntry {
+  /** `error`: something that is configured does not work at all. `warning`: it works, but less well or not for everyone. */
+  readonly severity: Severity
+  /** One sentence. */
+  readonly meaning: string
+  /** What the operator does about it; one sentence. */
+  readonly cure: string
+  /** The finding ends by itself when it was not raised for so long. Absent: whoever raised it clears it. */
+  readonly quietSeconds?: number
+}
+
+const codes = {
+  'duplicate-mac': {
+    severity: 'warning',
+    meaning: 'One MAC address keeps moving between two ports: two stations use it, or there is a loop.',
+    cure: 'Give each VM a MAC address of its own; with a loop, remove one of the two links.',
+    quietSeconds: 30,
+  },
+  'fdb-full': {
+    severity: 'warning',
+    meaning: 'The filtering database has no place for more addresses; frames to the others are flooded.',
+    cure: 'Raise switch.fdb.maxEntries, or find the port that uses many addresses and limit it with port.fdb.maxEntries.',
+    quietSeconds: 60,
+  },
+  'fdb-port-full': {
+    severity: 'warning',
+    meaning: 'A port has as many addresses as it may have; frames to its others are flooded.',
+    cure: 'Raise port.fdb.maxEntries of its transport, or find out why one guest uses so many addresses.',
+    quietSeconds: 60,
+  },
+  'port-limit': {
+    severity: 'error',
+    meaning: 'All of switch.maxPorts is in use, and a transport needs another port.',
+    cure: 'Raise switch.maxPorts and restart, or limit the peers of a transport.',
+  },
+} as const satisfies Readonly<Record<string, CodeEntry>>
+
+export type FindingCode = keyof typeof codes
+
+export const findingCodes: Readonly<Record<FindingCode, CodeEntry>> = codes
+
+export const findingCodeNames = Object.keys(codes) as FindingCode[]
+
+/** Names in camelCase; for programs. */
+export type FindingDetail = Readonly<Record<string, string | number | boolean | null>>
+
+/** The rows of the table in docs/operations.md. */
+export function findingTable(): string {
+  const rows = findingCodeNames.map(code => {
+    const { severity, meaning, cure, quietSeconds } = findingCodes[code]
+    const ends = quietSeconds === undefined ? 'when mended' : `after ${quietSeconds} s without it`
+    return `| \`${code}\` | ${severity} | ${meaning} | ${cure} | ${ends} |`
+  })
+  return ['| Code | Severity | Meaning | Cure | Ends |', '|---|---|---|---|---|', ...rows].join('\n')
+}

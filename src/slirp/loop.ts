@@ -6,10 +6,9 @@
  * as it likes; so this is a thread of its own with a poll(2) of its own.
  */
 import { settle } from '../os/waker.js'
-import { judge, Verdict } from './admission.js'
+import type { Admission } from './admission.js'
 import type { SlirpLink } from './link.js'
 import { POLLIN, POLLOUT, PollSet } from './poll-set.js'
-import type { SharedState } from './shared-state.js'
 import type { SlirpStack } from './stack.js'
 
 /** While the data plane does not keep up: how long to wait for it before libslirp's clock has to go on. Milliseconds. */
@@ -18,8 +17,9 @@ const CONGESTED_WAIT_MS = 50
 export interface SlirpLoopParts {
   readonly stack: SlirpStack
   readonly link: SlirpLink
-  readonly shared: SharedState
-  readonly maxConnections: number
+  readonly admission: Admission
+  /** Milliseconds. */
+  readonly clock: () => number
   /** Becomes readable when there are commands. */
   readonly wakeFd: number
   readonly runCommands: () => void
@@ -29,6 +29,7 @@ export class SlirpLoop {
   running = true
   readonly #parts: SlirpLoopParts
   readonly #polls = new PollSet()
+  #now = 0
 
   constructor(parts: SlirpLoopParts) {
     this.#parts = parts
@@ -54,18 +55,15 @@ export class SlirpLoop {
       if (!this.running) return
     }
     // Anything but writable alone: data, end of file, an error; reading tells.
-    if ((polls.returned(linkPlace) & ~POLLOUT) !== 0) link.receive(this.#admit)
+    if ((polls.returned(linkPlace) & ~POLLOUT) !== 0) {
+      this.#now = this.#parts.clock()
+      link.receive(this.#admit)
+    }
     stack.dispatch(isValid && !isCongested)
     link.flush()
   }
 
   readonly #admit = (bytes: Uint8Array, offset: number, length: number, address: number): void => {
-    const { stack, maxConnections } = this.#parts
-    const verdict = judge(bytes, offset, length)
-    if (verdict === Verdict.pass || (verdict === Verdict.opens && stack.sockets < maxConnections)) {
-      stack.input(address, length)
-    } else if (verdict !== Verdict.notOurs) {
-      this.#parts.shared.refused()
-    }
+    this.#parts.admission.admit(bytes, offset, length, address, this.#now)
   }
 }

@@ -5,9 +5,10 @@
  *     0    struct SlirpCb, eleven pointers
  *     88   Slirp *, 0 while there is none
  *     96   the time in nanoseconds, 64-bit integer
- *     104  counters, 64-bit floats, one writer
+ *     104  counters, 64-bit floats, one writer; then one for each reason to refuse a frame (refusals.ts)
  */
 import koffi from 'koffi'
+import { RefusalCounts, refusals } from './refusals.js'
 
 /** Members of struct SlirpCb in their order (libslirp.h). */
 export const callbackNames = [
@@ -30,9 +31,9 @@ const STACK = callbackNames.length * POINTER
 const CLOCK = STACK + POINTER
 const COUNTERS = CLOCK + 8
 
-const counterNames = ['dropped', 'refused', 'guestErrors', 'sockets'] as const
+const counterNames = ['dropped', 'guestErrors', 'sockets', 'forwarded'] as const
 export type CounterName = (typeof counterNames)[number]
-export type SlirpCounts = Readonly<Record<CounterName, number>>
+export type SlirpCounts = Readonly<Record<CounterName | 'refused', number>>
 
 export class SharedState {
   readonly buffer: SharedArrayBuffer
@@ -43,14 +44,17 @@ export class SharedState {
   readonly #pointers: BigUint64Array
   readonly #clock: BigInt64Array
   readonly #cells: Float64Array
+  /** Frames of guests that were kept from the stack, by reason. */
+  readonly refusals: RefusalCounts
 
-  constructor(buffer = new SharedArrayBuffer(COUNTERS + counterNames.length * 8)) {
+  constructor(buffer = new SharedArrayBuffer(COUNTERS + (counterNames.length + refusals.length) * 8)) {
     this.buffer = buffer
     this.address = Number(koffi.address(new Uint8Array(buffer)))
     this.clockAddress = this.address + CLOCK
     this.#clock = new BigInt64Array(buffer, CLOCK, 1)
     this.#pointers = new BigUint64Array(buffer, 0, callbackNames.length + 1)
-    this.#cells = new Float64Array(buffer, COUNTERS)
+    this.#cells = new Float64Array(buffer, COUNTERS, counterNames.length)
+    this.refusals = new RefusalCounts(new Float64Array(buffer, COUNTERS + counterNames.length * 8, refusals.length))
   }
 
   /** libslirp's own state, 0 while there is none. */
@@ -80,25 +84,21 @@ export class SharedState {
     this.#cells[0]++
   }
 
-  /** Frames of guests that were kept from the stack, see admission.ts. */
-  refused(): void {
+  /** Frames of guests that libslirp complained about. */
+  guestError(): void {
     this.#cells[1]++
   }
 
-  /** Frames of guests that libslirp complained about. */
-  guestError(): void {
-    this.#cells[2]++
-  }
-
-  /** Sockets of the host that guests hold open. */
-  setSockets(count: number): void {
-    this.#cells[3] = count
+  /** Sockets of the host that guests hold open, and those of connections that came through forwards. */
+  setSockets(held: number, forwarded: number): void {
+    this.#cells[2] = held
+    this.#cells[3] = forwarded
   }
 
   counts(): SlirpCounts {
     const entries = counterNames.map((name, i) => [name, this.#cells[i]])
-    return Object.fromEntries(entries) as Record<CounterName, number>
+    return { ...(Object.fromEntries(entries) as Record<CounterName, number>), refused: this.refusals.total }
   }
 }
 
-export type SlirpCounters = Pick<SharedState, 'dropped' | 'refused' | 'guestError'>
+export type SlirpCounters = Pick<SharedState, 'dropped' | 'guestError'>

@@ -15,6 +15,7 @@ import { NativeMemory } from '../os/native-memory.js'
 import { formatIpv4 } from '../wire/ip-address.js'
 import { type Ipv4Interface, netmask } from '../wire/ipv4-network.js'
 import { addPollFunction, Callbacks, callTimer, type Handlers, returnedFunction } from './callbacks.js'
+import type { Connections } from './connections.js'
 import type { SlirpLibrary } from './library.js'
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, type PollSet } from './poll-set.js'
 import type { SharedState } from './shared-state.js'
@@ -40,6 +41,8 @@ export interface StackParts {
   readonly config: SlirpConfig
   /** Takes a copy of a frame for the guests. */
   readonly send: (address: number, length: number) => void
+  /** Hears of every socket that opens and closes. */
+  readonly connections: Connections
   /** Milliseconds, the same clock for all threads. */
   readonly clock: () => number
   /** At most what the library has; default that. */
@@ -58,29 +61,38 @@ export class SlirpStack {
   readonly #returned: bigint
   /** Addresses that libslirp keeps pointers to. */
   readonly #outbound: NativeMemory[] = []
-  /** Of guests' connections and flows; those that wait to be polled among them, so the poll set would tell too few. */
-  readonly #sockets = new Set<number>()
+  readonly #connections: Connections
   #polls: PollSet | null = null
 
   /** Throws OperatorError when the library is too old for an option. */
-  constructor({ library, shared, config, send, clock, configVersion = library.configVersion }: StackParts) {
+  constructor({
+    library,
+    shared,
+    config,
+    send,
+    clock,
+    connections,
+    configVersion = library.configVersion,
+  }: StackParts) {
     requireOptions(config, configVersion, library.version)
     this.#library = library
     this.#shared = shared
     this.#clock = clock
+    this.#connections = connections
     this.#tick()
     const handlers: Handlers = {
       sendPacket: send,
       guestError: () => shared.guestError(),
-      socketOpened: fd => this.#countSocket(fd, true),
-      socketClosed: fd => this.#countSocket(fd, false),
+      socketOpened: fd => connections.opened(fd),
+      socketClosed: fd => connections.closed(fd),
       newTimer: (id, run, opaque) => this.#timers.add(id, run, opaque),
       freeTimer: handle => this.#timers.free(handle),
       setTimer: (handle, at) => this.#timers.set(handle, at),
     }
     this.#callbacks = new Callbacks(shared, handlers, library.load64)
     this.#addPoll = koffi.register(
-      (fd: number, events: number) => (this.#polls as PollSet).add(fd, toPoll[events & 31]),
+      (fd: number, events: number) =>
+        (this.#polls as PollSet).add(fd, connections.isPaused(fd) ? 0 : toPoll[events & 31]),
       addPollFunction,
     )
     this.#returned = koffi.register(
@@ -90,11 +102,6 @@ export class SlirpStack {
     this.#stack = library.create(this.#configuration(config, configVersion), shared.address, shared.clockAddress)
     if (this.#stack === 0) throw new Error('libslirp refused its configuration')
     shared.stack = this.#stack
-  }
-
-  /** Sockets that guests hold open. Before libslirp 4.6, those of TCP. */
-  get sockets(): number {
-    return this.#sockets.size
   }
 
   /** A frame from a guest; C reads it before this returns. */
@@ -122,6 +129,10 @@ export class SlirpStack {
 
   /** Returns 0 or a negated error number. */
   addForward(forward: Forward): number {
+    return this.#connections.listening(forward.protocol, () => this.#listen(forward))
+  }
+
+  #listen(forward: Forward): number {
     const { host, guest, isUdp } = ends(forward)
     const { addForward, addForward4 } = this.#library
     let result: number
@@ -166,13 +177,6 @@ export class SlirpStack {
     this.#callbacks.close()
     koffi.unregister(this.#addPoll)
     koffi.unregister(this.#returned)
-  }
-
-  #countSocket(fd: number, isOpen: boolean): void {
-    if (fd < 0) return
-    if (isOpen) this.#sockets.add(fd)
-    else this.#sockets.delete(fd)
-    this.#shared.setSockets(this.#sockets.size)
   }
 
   #tick(): void {

@@ -74,7 +74,8 @@ class SlirpTransport implements Transport<SlirpConfig> {
 
   facts(): Facts {
     const { gateway, dns, dhcp, dhcpStart, ipv6, mtu, restricted, hostLoopback } = this.config
-    const { sockets, refused, dropped, guestErrors } = this.#thread.shared.counts()
+    const { sockets, forwarded, refused, dropped, guestErrors } = this.#thread.shared.counts()
+    const reasons = this.#thread.shared.refusals.list()
     return {
       library: `libslirp ${this.#library.version}`,
       gateway,
@@ -87,7 +88,9 @@ class SlirpTransport implements Transport<SlirpConfig> {
       running: this.#thread.isRunning,
       restarts: this.#thread.restarts,
       connections: sockets,
+      forwardedConnections: forwarded,
       refusedFrames: refused,
+      refusals: reasons.map(([reason, count]) => `${reason} ${count}`),
       droppedFrames: dropped,
       guestErrors,
       forwards: this.forwards().map(({ protocol, host, guest }) => `${protocol} ${host} -> ${guest}`),

@@ -2,6 +2,8 @@
 import { isMainThread, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { sharedClock } from '../dataplane/clock.js'
 import { OperatorError } from '../errors.js'
+import { Admission } from './admission.js'
+import { Connections } from './connections.js'
 import { loadSlirp } from './library.js'
 import { SlirpLink } from './link.js'
 import { SlirpLoop } from './loop.js'
@@ -14,8 +16,12 @@ function main({ config, shared: buffer, linkFd, wakeFd, port }: SlirpWorkerData)
   const shared = new SharedState(buffer)
   const link = new SlirpLink(linkFd, shared)
   const send = (address: number, length: number) => link.append(address, length)
-  const stack = new SlirpStack({ library, shared, config, send, clock: sharedClock() })
-  const loop = new SlirpLoop({ stack, link, shared, maxConnections: config.maxConnections, wakeFd, runCommands })
+  const clock = sharedClock()
+  const connections = new Connections(config.maxConnections, (held, forwarded) => shared.setSockets(held, forwarded))
+  const stack = new SlirpStack({ library, shared, config, send, clock, connections })
+  const give = (address: number, length: number) => stack.input(address, length)
+  const admission = new Admission({ config, connections, give, counts: shared.refusals })
+  const loop = new SlirpLoop({ stack, link, admission, clock, wakeFd, runCommands })
   const reply = (message: SlirpReply) => port.postMessage(message)
 
   function execute(command: SlirpCommand): SlirpResult {

@@ -85,7 +85,7 @@ const form = group({
   maxConnections: wholeNumber(16, 65_536)
     .default(1000)
     .describe(
-      'Connections and datagram flows that guests open, all guests at the same time; each is an open file of this process. Not limited by it: connections that come in through forwards; with libslirp before 4.6, all but TCP.',
+      'Connections and datagram flows that guests open, all guests at the same time; each is an open file of this process. One guest gets at most four fifths. Connections that come in through forwards may be as many again. With libslirp before 4.6 only those of TCP are limited.',
     ),
   forwards: list(forwardForm).default([]).describe('Port forwards from this host to guests.'),
   port: portPolicyOfOne.prefault({}).describe('Policy of the port.'),

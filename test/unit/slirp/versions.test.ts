@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { SlirpConfig } from '#src/config/interfaces/slirp.js'
 import { NativeMemory } from '#src/os/native-memory.js'
+import { Connections } from '#src/slirp/connections.js'
 import { loadSlirp } from '#src/slirp/library.js'
 import { PollSet } from '#src/slirp/poll-set.js'
 import { SharedState } from '#src/slirp/shared-state.js'
@@ -81,5 +82,8 @@ function makeStack(
     frames.push(new Uint8Array(viewOf(address, length).buffer.slice(0)))
   }
   const library = withGlib ? loadSlirp() : { ...loadSlirp(), load64: null }
-  return { shared, stack: new SlirpStack({ library, shared, config, send, clock, configVersion }) }
+  return {
+    shared,
+    stack: new SlirpStack({ library, shared, config, send, clock, configVersion, connections: new Connections(16) }),
+  }
 }

@@ -17,6 +17,7 @@ import { Captures } from './captures.js'
 import { EventBus, type EventFeed } from './event-bus.js'
 import { EventLog } from './event-log.js'
 import { publishDataPlane } from './event-source.js'
+import { FdbView } from './fdb-view.js'
 import { watchDataPlane } from './finding-source.js'
 import { Findings } from './findings.js'
 import { LiveControl } from './live-control.js'
@@ -124,11 +125,13 @@ export class ControlPlane {
       switchName: () => this.#config.switch.name,
     })
     this.captures = new Captures(os, this.#dataPlane)
-    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments, findings)
+    const fdb = new FdbView(this.#dataPlane)
+    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments, findings, fdb)
     this.control = new LiveControl({
       config: () => this.#config,
       dataPlane: this.#dataPlane,
       attachments: this.#attachments,
+      fdb,
       bus: this.#bus,
       inTurn: task => this.#inTurn(task),
       apply: next => this.#apply(next),

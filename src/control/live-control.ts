@@ -6,11 +6,11 @@ import { surroundings } from '../config/load.js'
 import { CommandRefused, type DataPlane, type PortRecord } from '../dataplane/data-plane.js'
 import type { EgressPolicy, PortSettings } from '../dataplane/endpoint.js'
 import { ConfigError } from '../errors.js'
-import { FdbReader } from '../switch/fdb-reader.js'
 import type { Transport } from '../transports/transport.js'
-import { formatMac, highOf, lowOf, parseMac } from '../wire/ethernet.js'
+import { parseMac } from '../wire/ethernet.js'
 import type { Attachment, Attachments } from './attachments.js'
 import type { EventBus } from './event-bus.js'
+import type { FdbView } from './fdb-view.js'
 import { effectivePolicy } from './port-policy.js'
 import { type PortChange, Refused, type SaveReport, type SwitchChange, type SwitchControl } from './switch-control.js'
 
@@ -18,6 +18,7 @@ export interface LiveControlParts {
   readonly config: () => Config
   readonly dataPlane: DataPlane
   readonly attachments: Attachments
+  readonly fdb: FdbView
   readonly bus: EventBus
   /** Runs a task when the changes before it are done, and before those after it. */
   readonly inTurn: <Result>(task: () => Promise<Result>) => Promise<Result>
@@ -93,7 +94,7 @@ export class LiveControl implements SwitchControl {
         const { settings } = holder
         const staticAddresses = settings.staticAddresses.filter(other => other !== address)
         await this.#set(holder, { ...settings, staticAddresses })
-      } else if (this.#isLearned(address)) {
+      } else if ((await this.#parts.fdb.find(address)) !== undefined) {
         await this.#parts.dataPlane.command({ type: 'forget', mac: address })
       } else throw new Refused('no-such-entry', `${mac} is not in the filtering database.`)
       this.#parts.bus.emit({ type: 'fdb-changed', mac, port: holder?.name ?? null })
@@ -216,14 +217,6 @@ export class LiveControl implements SwitchControl {
     for (const port of this.#parts.dataPlane.ports.values())
       if (port.settings.staticAddresses.includes(mac)) return port
     return undefined
-  }
-
-  #isLearned(mac: number): boolean {
-    const text = formatMac(highOf(mac), lowOf(mac))
-    for (const entry of new FdbReader(this.#parts.dataPlane.fdb).snapshot()) {
-      if (formatMac(highOf(entry.mac), lowOf(entry.mac)) === text) return true
-    }
-    return false
   }
 
   #attachment(side: Side, name: string): Attachment {

@@ -3,15 +3,15 @@ import type { Config } from '../config/config.js'
 import { effectiveInterface, isInterface } from '../config/interfaces.js'
 import { effectiveTransport } from '../config/transports.js'
 import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
-import { FdbReader } from '../switch/fdb-reader.js'
 import { version } from '../version.js'
-import { formatMac, highOf, lowOf } from '../wire/ethernet.js'
 import type { Attachment, Attachments } from './attachments.js'
+import type { FdbView } from './fdb-view.js'
 import type { Findings } from './findings.js'
 import type { AnyConfig } from './openers.js'
 import { effectivePolicy } from './port-policy.js'
 import type {
-  FdbEntryView,
+  FdbPageView,
+  FdbQuery,
   FindingView,
   InterfaceView,
   PortView,
@@ -25,13 +25,15 @@ export class LiveView implements SwitchView {
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
   readonly #findings: Findings
+  readonly #fdb: FdbView
   readonly #startedAt = new Date().toISOString()
 
-  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments, findings: Findings) {
+  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments, findings: Findings, fdb: FdbView) {
     this.#config = config
     this.#dataPlane = dataPlane
     this.#attachments = attachments
     this.#findings = findings
+    this.#fdb = fdb
   }
 
   info(): SwitchInfo {
@@ -75,31 +77,8 @@ export class LiveView implements SwitchView {
     return this.#views('interfaces')
   }
 
-  fdb(): FdbEntryView[] {
-    const { ports } = this.#dataPlane
-    const entries: FdbEntryView[] = []
-    for (const entry of new FdbReader(this.#dataPlane.fdb).snapshot()) {
-      const port = ports.get(entry.port)
-      if (port === undefined) continue
-      entries.push({
-        mac: formatMac(highOf(entry.mac), lowOf(entry.mac)),
-        portId: port.id,
-        port: port.name,
-        static: entry.static,
-        ageSeconds: entry.static ? null : Math.round(entry.ageMs / 1000),
-      })
-    }
-    return [...entries, ...this.#waiting(new Set(entries.map(({ mac }) => mac)))]
-  }
-
-  /** Static addresses of ports that are down; the table gets them when the port comes up. */
-  #waiting(listed: ReadonlySet<string>): FdbEntryView[] {
-    return [...this.#dataPlane.ports.values()].flatMap(({ id, name, settings }) =>
-      settings.staticAddresses
-        .map(mac => formatMac(highOf(mac), lowOf(mac)))
-        .filter(mac => !listed.has(mac))
-        .map(mac => ({ mac, portId: id, port: name, static: true, ageSeconds: null })),
-    )
+  fdb(query: FdbQuery): Promise<FdbPageView> {
+    return this.#fdb.page(query)
   }
 
   findings(): { findings: FindingView[]; notListed: number } {

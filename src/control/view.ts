@@ -82,6 +82,23 @@ export interface FdbEntryView {
   ageSeconds: number | null
 }
 
+export interface FdbQuery {
+  /** Id or name of a port: only its entries. */
+  readonly port?: string | undefined
+  /** A 48-bit integer: only this address. */
+  readonly mac?: number | undefined
+  readonly offset: number
+  readonly limit: number
+}
+
+export interface FdbPageView {
+  /** Entries that the query asks for, on this page or not. */
+  total: number
+  limit: number
+  offset: number
+  entries: FdbEntryView[]
+}
+
 export interface SwitchInfo {
   name: string
   version: string
@@ -95,15 +112,15 @@ export interface SwitchInfo {
   counters: SwitchCounters
 }
 
-/** Implemented by the control plane. Every method reads memory; none of them disturbs the data plane. */
+/** Implemented by the control plane. Every method reads memory; none of them disturbs the data plane, or keeps the main thread for more than milliseconds. */
 export interface SwitchView {
   info(): SwitchInfo
   ports(): PortView[]
   port(id: number): PortView | undefined
   transports(): TransportView[]
   interfaces(): InterfaceView[]
-  /** A consistent copy of the filtering database; one pass over shared memory. */
-  fdb(): FdbEntryView[]
+  /** A page of the filtering database, in order of address. */
+  fdb(query: FdbQuery): Promise<FdbPageView>
   /** What is wrong now: errors first, then the oldest first. `notListed` counts what exceeded a bound. */
   findings(): { findings: FindingView[]; notListed: number }
   /** True once every transport is open and the data plane turns. */

@@ -39,6 +39,9 @@ export interface FdbEntry {
   ageMs: number
 }
 
+/** Gets one entry: `place` holds its port and whether it is static, see fdb-memory.ts; the rest as in FdbEntry. */
+export type FdbVisitor = (mac: number, vid: number, place: number, ageMs: number) => void
+
 /** Small enough to be read between two changes of a writer that learns a million addresses a second. */
 const CHUNK_SLOTS = 32
 const CHUNK_CELLS = CHUNK_SLOTS * SLOT_SIZE
@@ -56,22 +59,41 @@ export class FdbReader {
     this.#cells = new Int32Array(memory)
   }
 
+  /** Slots to visit; 0 while there is no table. */
+  get slots(): number {
+    if (Atomics.load(this.#cells, Header.magic) !== MAGIC) return 0
+    return (this.#cells.length - slotAt(0)) / SLOT_SIZE
+  }
+
+  /** Changes whenever the table does. */
+  get sequence(): number {
+    return Atomics.load(this.#cells, Header.sequence)
+  }
+
   /** The entries that have not expired, in no order. Allocates one object for each. */
   snapshot(): FdbEntry[] {
-    const cells = this.#cells
     /** By VID, then by address. */
     const found = new Map<number, Map<number, FdbEntry>>()
-    if (Atomics.load(cells, Header.magic) !== MAGIC) return []
-    for (let pass = 0; pass < PASSES; pass++) {
-      const before = Atomics.load(cells, Header.sequence)
-      for (let at = slotAt(0); at < cells.length; at += CHUNK_CELLS) {
-        const count = Math.min(CHUNK_CELLS, cells.length - at)
-        this.#copy(at, count)
-        this.#collect(count, found)
-      }
-      if (Atomics.load(cells, Header.sequence) === before) break
+    const { slots } = this
+    for (let pass = 0; pass < PASSES && slots > 0; pass++) {
+      const before = this.sequence
+      this.visit(0, slots, (mac, vid, place, ageMs) => {
+        const ofVid = found.get(vid) ?? new Map<number, FdbEntry>()
+        found.set(vid, ofVid.set(mac, { vid, mac, port: portOf(place), static: isStatic(place), ageMs }))
+      })
+      if (this.sequence === before) break
     }
     return [...found.values()].flatMap(entries => [...entries.values()])
+  }
+
+  /** Visits the entries in `count` slots from `first` on that have not expired. Allocates nothing. */
+  visit(first: number, count: number, visitor: FdbVisitor): void {
+    const end = Math.min(slotAt(first + count), this.#cells.length)
+    for (let at = slotAt(first); at < end; at += CHUNK_CELLS) {
+      const cells = Math.min(CHUNK_CELLS, end - at)
+      this.#copy(at, cells)
+      this.#pass(cells, visitor)
+    }
   }
 
   /** Copies a chunk of whole entries. */
@@ -103,7 +125,7 @@ export class FdbReader {
     return Atomics.load(cells, Header.sequence) === before
   }
 
-  #collect(count: number, found: Map<number, Map<number, FdbEntry>>): void {
+  #pass(count: number, visitor: FdbVisitor): void {
     const chunk = this.#chunk
     const now = this.#cells[Header.now]
     const ageingMs = this.#cells[Header.ageingMs]
@@ -112,11 +134,7 @@ export class FdbReader {
       const place = chunk[placeAt(i)]
       const lastSeen = chunk[lastSeenAt(i)]
       if (!isOccupied(tag) || isExpired(place, lastSeen, now, ageingMs)) continue
-      const mac = joinMac(tag, chunk[keyLowAt(i)])
-      const vid = vidOf(tag)
-      const ageMs = Math.max(0, (now - lastSeen) | 0)
-      const ofVid = found.get(vid) ?? new Map<number, FdbEntry>()
-      found.set(vid, ofVid.set(mac, { vid, mac, port: portOf(place), static: isStatic(place), ageMs }))
+      visitor(joinMac(tag, chunk[keyLowAt(i)]), vidOf(tag), place, Math.max(0, (now - lastSeen) | 0))
     }
   }
 }

@@ -26,6 +26,8 @@ const transports = [
   { name: 'vm2', type: 'unixgram', listen: 'vm2.sock', peers: 'one' },
 ]
 
+const whole = { offset: 0, limit: 10_000 }
+
 describe('a data plane that dies', { timeout: 120_000 }, () => {
   let lab: Lab
   let control: ControlPlane
@@ -92,7 +94,7 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
     for (const [i, peer] of peers.entries()) {
       await peer.send(frame(macs(i), macs(i)))
       await eventually(
-        () => [control.view.ports(), control.view.fdb()] as const,
+        async () => [control.view.ports(), (await control.view.fdb(whole)).entries] as const,
         ([ports, entries]) =>
           ports.some(({ up, peer: path }) => up && path === peer.path) && entries.some(({ mac }) => mac === macs(i)),
         `${peer.path} is known`,
@@ -115,24 +117,21 @@ describe('a data plane that dies', { timeout: 120_000 }, () => {
   }
 
   const stateOf = () => control.view.ports().map(({ id, name, peer, up }) => ({ id, name, peer, up }))
-  const addresses = () =>
-    control.view
-      .fdb()
-      .map(({ mac, portId }) => `${mac} ${portId}`)
-      .sort()
+  const addresses = async () =>
+    (await control.view.fdb(whole)).entries.map(({ mac, portId }) => `${mac} ${portId}`).sort()
   const framesIn = () => control.view.ports().map(({ counters }) => counters.receiveFrames)
 
   for (const [how, kill] of Object.entries(deaths)) {
     it(`${how} is replaced, and no peer has to do anything`, async () => {
       const peers = await plugInAll()
       await everyPair(peers, 1)
-      const before = { ports: stateOf(), addresses: addresses(), frames: framesIn() }
+      const before = { ports: stateOf(), addresses: await addresses(), frames: framesIn() }
       const { fdbLearned } = control.view.info().counters
 
       await kill()
       await restarted(1)
       assert.deepEqual(stateOf(), before.ports)
-      assert.deepEqual(addresses(), before.addresses)
+      assert.deepEqual(await addresses(), before.addresses)
       assert.deepEqual(framesIn(), before.frames)
 
       await everyPair(peers, 2)

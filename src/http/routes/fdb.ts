@@ -1,6 +1,7 @@
 /** The filtering database: read page by page, static addresses, forgetting. */
 import type { SwitchControl } from '../../control/switch-control.js'
 import type { FdbEntryView, SwitchView } from '../../control/view.js'
+import { parseMac as parse } from '../../wire/ethernet.js'
 import { HttpProblem } from '../problem.js'
 import { fdbQuery, flushBody, macParameters, newEntry, noQuery } from '../requests.js'
 import { fdbEntrySchema, fdbPageSchema } from '../schemas.js'
@@ -10,8 +11,9 @@ const noSuchEntry = '`no-such-entry`: the address is not in the filtering databa
 const noSuchPort = '`no-such-port`: there is no port with this id or name.'
 
 export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): void {
-  const entryOf = (mac: string): FdbEntryView => {
-    const entry = view.fdb().find(each => each.mac === mac)
+  const entryOf = async (mac: string): Promise<FdbEntryView> => {
+    const { entries } = await view.fdb({ mac: parseMac(mac), offset: 0, limit: 1 })
+    const [entry] = entries
     if (entry === undefined) throw new HttpProblem(404, 'no-such-entry', `${mac} is not in the filtering database.`)
     return entry
   }
@@ -23,17 +25,13 @@ export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): v
         operationId: 'listFdb',
         tags: ['fdb'],
         summary: 'The filtering database, page by page',
-        description: 'Each page is a consistent copy of the table, but the table goes on changing between two pages.',
+        description:
+          'In order of address. While addresses come and go, one that does may be on a page or not; the table at rest is shown exactly.',
         querystring: fdbQuery,
         response: { 200: fdbPageSchema },
       },
     },
-    ({ query }) => {
-      const { port, mac, limit, offset } = query
-      const found = view.fdb().filter(entry => (mac === undefined || entry.mac === mac) && isOn(entry, port))
-      found.sort((a, b) => (a.mac < b.mac ? -1 : a.mac > b.mac ? 1 : 0))
-      return { total: found.length, limit, offset, entries: found.slice(offset, offset + limit) }
-    },
+    ({ query: { mac, ...query } }) => view.fdb({ ...query, mac: mac === undefined ? undefined : parseMac(mac) }),
   )
 
   app.get(
@@ -116,6 +114,5 @@ export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): v
   )
 }
 
-function isOn(entry: FdbEntryView, port: string | undefined): boolean {
-  return port === undefined || entry.port === port || String(entry.portId) === port
-}
+/** Of an address that a schema has let through. */
+const parseMac = (mac: string): number => parse(mac) as number

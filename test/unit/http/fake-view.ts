@@ -7,6 +7,7 @@ import type { FdbEntryView, FindingView, PortView, SwitchView, TransportView } f
 import { PortField, SharedCounters, SwitchField } from '#src/dataplane/shared-memory.js'
 import { type HttpParts, type HttpServer, startHttp } from '#src/http/server.js'
 import type { Logger } from '#src/log.js'
+import { parseMac } from '#src/wire/ethernet.js'
 
 export interface FakeView extends SwitchView {
   readonly counters: SharedCounters
@@ -91,7 +92,15 @@ export function fakeView(): FakeView {
       },
     ],
     interfaces: () => [],
-    fdb: () => [...view.entries],
+    fdb: async ({ port, mac, offset, limit }) => {
+      const wanted = view.entries.filter(
+        entry =>
+          (mac === undefined || parseMac(entry.mac) === mac) &&
+          (port === undefined || entry.port === port || String(entry.portId) === port),
+      )
+      wanted.sort((a, b) => (a.mac < b.mac ? -1 : 1))
+      return { total: wanted.length, limit, offset, entries: wanted.slice(offset, offset + limit) }
+    },
     ready: () => view.isReady,
     trouble: () => view.troubled,
   }

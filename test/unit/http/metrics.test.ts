@@ -173,10 +173,10 @@ describe('a scrape', () => {
   it('asks the view for each list once', async () => {
     const asked: string[] = []
     for (const list of ['info', 'ports', 'transports', 'fdb'] as const) {
-      const original: () => unknown = view[list]
-      const counting = () => {
+      const original = view[list] as (...query: unknown[]) => unknown
+      const counting = (...query: unknown[]) => {
         asked.push(list)
-        return original()
+        return original(...query)
       }
       Object.assign(view, { [list]: counting })
     }

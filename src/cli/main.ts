@@ -5,6 +5,7 @@
  * A command's module is loaded when the command is chosen: `doctor` must work where the native library that `run` needs
  * does not load.
  */
+import './no-inspector.js'
 import tab from '@bomb.sh/tab/commander'
 import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../errors.js'

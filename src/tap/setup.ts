@@ -13,7 +13,6 @@
  * In mode `bridged` the TAP is a port, and the bridge is who speaks: without IPv6 on the TAP the kernel sends nothing through it that
  * no station sent.
  */
-import { join } from 'node:path'
 import type { TapConfig } from '../config/interfaces/tap.js'
 import { OperatorError } from '../errors.js'
 import { formatIpv4 } from '../wire/ip-address.js'
@@ -27,6 +26,7 @@ import { loadRules, natRules, tableName } from './nat.js'
 import { addAddress, findBridge, hasAddress, joinBridge, makeBridge } from './network.js'
 import { processIdentity } from './process-identity.js'
 import { type Program, ProgramError, requirePrograms } from './programs.js'
+import { recordsFolder } from './records.js'
 import { FORWARDING, forwardingSettings, readSettings, writeSetting } from './sysctl.js'
 import { findLink, type UndoStep } from './undo.js'
 
@@ -217,7 +217,8 @@ export class TapSetup {
         prefixLength,
         shared: config.mode === 'shared',
         mtu: this.mtu,
-        leaseFile: join(runtimeDir, `tap-${config.name}.leases`),
+        records: recordsFolder(runtimeDir),
+        leaseFile: `tap-${config.name}.leases`,
       },
       dnsmasq,
     )

@@ -1,13 +1,15 @@
 /**
- * tap: the main thread's half. It sets the TAP up, and sets it up again when somebody has deleted it: after a second, then at longer
+ * tap: the main thread's half. It sets the TAP up, and sets it up again when it was deleted: after a second, then at longer
  * and longer intervals, for ever. The port is the same one then, and down in between.
  */
 import type { TapConfig } from '../config/interfaces/tap.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
+import { rateLimited } from '../log.js'
 import { egressPolicy } from '../transports/policy.js'
 import type { Facts, Transport, TransportContext } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
+import type { DnsmasqListener } from './dnsmasq.js'
 import { journalIn, type UndoJournal } from './journal.js'
 import { TAP, type TapDowncall, type TapOptions, type TapUpcall } from './options.js'
 import { TapSetup } from './setup.js'
@@ -17,6 +19,8 @@ const ROUTE_LOCALNET = 'ipv4/conf/all/route_localnet'
 
 /** Milliseconds between attempts to make a TAP that was deleted. */
 const RETRY = { first: 1000, most: 30_000 }
+/** Milliseconds between two lines about what dnsmasq complains of, which guests can cause at will. */
+const COMPLAINTS_MS = 10_000
 
 export async function openTap(config: TapConfig, context: TransportContext): Promise<Transport<TapConfig>> {
   if (context.os.layout.platform !== 'linux') {
@@ -50,26 +54,42 @@ class TapTransport implements Transport<TapConfig> {
 
   /** Throws OperatorError. */
   async open(): Promise<void> {
-    const { report, runtimeDir } = this.#context
+    const { runtimeDir } = this.#context
     this.#setup = await TapSetup.open({
       config: this.config,
       runtimeDir,
       journal: this.#journal,
-      dnsmasq: {
-        ended: (why, inMs) =>
-          report({
-            level: 'warn',
-            event: 'dhcp-server-ended',
-            message: 'dnsmasq ended, and is started again',
-            details: { why, inMs },
-          }),
-        restarted: () =>
-          report({ level: 'info', event: 'dhcp-server-restarted', message: 'dnsmasq serves the guests again' }),
-      },
+      dnsmasq: this.#dnsmasqListener(),
     })
     this.#device = this.#setup.device.name
     this.#mtu = this.#setup.mtu
     if (this.config.mode === 'host') this.#warnOfLoopback()
+  }
+
+  #dnsmasqListener(): DnsmasqListener {
+    const { report, log } = this.#context
+    const complain = rateLimited((fields, message) => log.warn(fields, message), COMPLAINTS_MS)
+    return {
+      ended: (why, inMs) =>
+        report({
+          level: 'warn',
+          event: 'dhcp-server-ended',
+          message: 'dnsmasq ended, and is started again',
+          details: { why, inMs },
+        }),
+      restarted: () =>
+        report({ level: 'info', event: 'dhcp-server-restarted', message: 'dnsmasq serves the guests again' }),
+      lost: why =>
+        report({
+          level: 'error',
+          event: 'dhcp-server-lost',
+          message: "dnsmasq's supervisor was ended; the guests get no addresses until this interface is opened anew",
+          details: { why },
+        }),
+      poolFull: () => complain({ interface: this.config.name }, 'all addresses are given out'),
+      nameServers: some => complain({ interface: this.config.name, some }, 'name servers'),
+      complained: text => complain({ interface: this.config.name, text }, 'dnsmasq complains'),
+    }
   }
 
   /** The packet filter of mode `shared` sees to it; a TAP in mode `host` has none. */

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
+import { recordsFolder } from '#src/tap/records.js'
+import { descendants, isGone } from '../support/descendants.js'
 import { Lab } from '../support/lab.js'
 import { Netns, netnsNeeds } from '../support/netns.js'
 import { allOf, requirements } from '../support/requires.js'
@@ -85,7 +87,7 @@ describe('a TAP in mode shared', { ...needs, timeout: 240_000 }, () => {
   })
 
   it('runs dnsmasq as somebody who may do little', () => {
-    const [pid] = children(running.pid, 'dnsmasq')
+    const [pid] = descendants(running.pid, 'dnsmasq')
     assert.ok(pid !== undefined, 'no dnsmasq')
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     assert.doesNotMatch(status, /^Uid:\s+0\s/m)
@@ -144,7 +146,7 @@ describe('a TAP in mode shared', { ...needs, timeout: 240_000 }, () => {
 
   it('starts dnsmasq again when it ends, and the VM keeps its address', async () => {
     const before = await vm.sh('cat /tmp/lease')
-    const [pid] = children(running.pid, 'dnsmasq')
+    const [pid] = descendants(running.pid, 'dnsmasq')
     process.kill(pid as number, 'SIGKILL')
     await running.logged(({ event }) => event === 'dhcp-server-ended')
     await running.logged(({ event }) => event === 'dhcp-server-restarted', 20_000)
@@ -152,18 +154,18 @@ describe('a TAP in mode shared', { ...needs, timeout: 240_000 }, () => {
   })
 
   it('leaves everything as it was', async () => {
-    const [pid] = children(running.pid, 'dnsmasq')
+    const [pid] = descendants(running.pid, 'dnsmasq')
     await running.stop()
     await router.assertStill(untouched)
-    assert.ok(!existsSync(`/proc/${pid}`), 'dnsmasq is gone')
-    assert.ok(!existsSync(lab.path('tap-nat.leases')))
+    assert.ok(isGone(pid as number), 'dnsmasq is gone')
+    assert.ok(!existsSync(recordsFolder(lab.folder).path), 'no record and no lease is left')
   })
 
   it('leaves nothing but a note when it is killed, by which the next start puts everything in order', async () => {
     running = await lab.startSwitch(config)
-    const [pid] = children(running.pid, 'dnsmasq')
+    const [pid] = descendants(running.pid, 'dnsmasq')
     await running.kill9()
-    await until(() => !existsSync(`/proc/${pid}`) || isZombie(pid as number), 'dnsmasq ended with the switch')
+    await until(() => isGone(pid as number), 'dnsmasq ended with the switch')
     assert.notDeepEqual(router.changes(untouched), [])
     // Another interface in another namespace: what is taken back is not what is about to be made.
     const [first] = (config as { interfaces: object[] }).interfaces
@@ -180,17 +182,3 @@ describe('a TAP in mode shared', { ...needs, timeout: 240_000 }, () => {
     await running.stop()
   })
 })
-
-/** Pids of the children of a process that are this program. */
-function children(parent: number, program: string): number[] {
-  const pids = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').filter(Boolean)
-  return pids.map(Number).filter(pid => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === program)
-}
-
-function isZombie(pid: number): boolean {
-  try {
-    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return true
-  }
-}

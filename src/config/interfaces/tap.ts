@@ -17,7 +17,11 @@ const modeIs = <Mode extends TapMode>(mode: Mode) =>
   allow(`one of ${modes.map(each => `"${each}"`).join(', ')}`, z.literal(mode))
 
 /** IFNAMSIZ leaves 15 bytes. The names of our nftables table and of files are made from it. */
-const linkName = (what: string) => allow(what, z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,14}$/))
+export const LINK_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/
+/** A file name in /run/netns. */
+export const NETNS_NAME = /^(?!\.{1,2}$)[^/\0]{1,255}$/
+
+const linkName = (what: string) => allow(what, z.string().regex(LINK_NAME))
 const LINK = 'the name of a network interface: letters, digits, "_", "." and "-", at most 15, beginning with a letter'
 
 const ipv4 = () =>
@@ -45,7 +49,7 @@ const common = {
   )
     .default('tap%d')
     .describe('Name of the TAP; `%d` at the end is the first free number. One that is there already is attached to.'),
-  netns: allow('the name of a network namespace, as ip netns shows it', z.string().regex(/^(?!\.{1,2}$)[^/\0]{1,255}$/))
+  netns: allow('the name of a network namespace, as ip netns shows it', z.string().regex(NETNS_NAME))
     .optional()
     .describe(
       'Network namespace of the TAP and of all that belongs to it, by name (`ip netns`). Default: that of the switch.',

@@ -3,15 +3,25 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { OperatorError } from '#src/errors.js'
+import { PrivateFolder } from '#src/os/private-folder.js'
 import { UndoJournal } from '#src/tap/journal.js'
+import { madeUpMac } from '#src/tap/mac.js'
 import { namespaceIdentity } from '#src/tap/namespace.js'
 import { isAlive, type ProcessIdentity, processIdentity } from '#src/tap/process-identity.js'
 import type { UndoStep } from '#src/tap/undo.js'
+import { parseRecord } from '#src/tap/undo-record.js'
 import { recordingLogger } from '../../support/recording-logger.js'
 import { requirements } from '../../support/requires.js'
 
 /** Of a namespace that is gone, and so taken back already. */
-const gone = (table: string): UndoStep => ({ kind: 'table', table, comment: '', netns: 'tsw-gone', namespace: '1' })
+const gone = (device: string): UndoStep => ({
+  kind: 'table',
+  table: `tapswitch_${device}`,
+  comment: 'made by tapswitch, process 1, started 1',
+  netns: 'tsw-gone',
+  namespace: '1',
+})
 
 describe('the journal', requirements({ platform: 'linux' }), () => {
   let folder: string
@@ -23,14 +33,14 @@ describe('the journal', requirements({ platform: 'linux' }), () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'tapswitch-journal-'))
     log = recordingLogger()
-    journal = new UndoJournal(folder, log)
+    journal = new UndoJournal(folder, log, new PrivateFolder(folder))
   })
 
   afterEach(() => rmSync(folder, { recursive: true }))
 
   function leave(name: string, process: Partial<ProcessIdentity>, left: unknown[] = [gone('a'), gone('b')]): void {
     const identity = { ...(processIdentity(globalThis.process.pid) as ProcessIdentity), ...process }
-    writeFileSync(join(folder, name), JSON.stringify({ process: identity, steps: left }))
+    writeFileSync(join(folder, name), JSON.stringify({ process: identity, steps: left }), { mode: 0o600 })
   }
 
   it('has each step in its file when `add` returns, and none of the file once all are taken back', async () => {
@@ -60,14 +70,20 @@ describe('the journal', requirements({ platform: 'linux' }), () => {
   })
 
   it('does nothing about what was before the machine started', async () => {
-    leave('tap-1.json', { pid: 1, startTime: '0', bootId: 'another' })
+    leave('tap-1.json', { pid: 1, startTime: '0', bootId: '0-0' })
     await journal.recover()
     assert.deepEqual([readdirSync(folder), log.lines], [[], []])
   })
 
   it('says what it could not take back, and goes on with the rest', requirements({ commands: ['ip'] }), async () => {
     const here = { netns: null, namespace: namespaceIdentity(null) ?? assert.fail() }
-    const impossible: UndoStep = { ...here, kind: 'link', device: 'lo', index: 1, before: ['nonsense'] }
+    const impossible: UndoStep = {
+      ...here,
+      kind: 'link',
+      device: 'lo',
+      index: 1,
+      before: ['address', 'ff:ff:ff:ff:ff:ff'],
+    }
     leave('tap-1.json', { pid: 1, startTime: '0' }, [gone('a'), impossible, gone('b')])
     await journal.recover()
     assert.deepEqual(
@@ -77,10 +93,98 @@ describe('the journal', requirements({ platform: 'linux' }), () => {
     assert.ok(!existsSync(join(folder, 'tap-1.json')))
   })
 
-  it('ignores files that are not its own, and broken ones', async () => {
-    for (const name of ['tap-host.leases', 'tap-12.json', 'tap-x.json']) writeFileSync(join(folder, name), '{')
+  it('ignores files that are not its own', async () => {
+    for (const name of ['tap-host.leases', 'tap-x.json', 'tap-0.json']) writeFileSync(join(folder, name), '{')
     await journal.recover()
     assert.equal(readdirSync(folder).length, 3)
+  })
+
+  const here = { netns: null, namespace: '1' }
+  const dead = { pid: 1, startTime: '0', bootId: 'b' }
+  const strange: Record<string, unknown> = {
+    'no JSON': '{',
+    'of another process than its name says': { process: { ...dead, pid: 2 }, steps: [] },
+    'with a step of an unknown kind': { process: dead, steps: [{ ...here, kind: 'file', path: '/etc/passwd' }] },
+    'with a setting that is no business of ours': {
+      process: dead,
+      steps: [{ ...here, kind: 'setting', name: '../kernel/core_pattern', value: '1', before: {} }],
+    },
+    'with a setting to put back that is none of those': {
+      process: dead,
+      steps: [
+        { ...here, kind: 'setting', name: 'ipv4/ip_forward', value: '1', before: { '../kernel/core_pattern': '0' } },
+      ],
+    },
+    'with a setting to put back that climbs': {
+      process: dead,
+      steps: [
+        { ...here, kind: 'setting', name: 'ipv4/ip_forward', value: '1', before: { 'ipv4/conf/../forwarding': '0' } },
+      ],
+    },
+    'with a value that is none': {
+      process: dead,
+      steps: [{ ...here, kind: 'setting', name: 'ipv4/ip_forward', value: '1', before: { 'ipv4/ip_forward': '|x' } }],
+    },
+    'with a table that is not ours': {
+      process: dead,
+      steps: [{ ...here, kind: 'table', table: 'filter', comment: 'made by tapswitch, process 1, started 1' }],
+    },
+    'with a bridge that was not made here': {
+      process: dead,
+      steps: [{ ...here, kind: 'bridge', bridge: 'br0', mac: '02:00:00:00:00:01' }],
+    },
+    'with arguments of its own': {
+      process: dead,
+      steps: [{ ...here, kind: 'link', device: 'lo', index: 1, before: ['netns', '1'] }],
+    },
+    'in a namespace elsewhere': { process: dead, steps: [{ ...gone('a'), netns: '../../etc/passwd' }] },
+  }
+  for (const [what, record] of Object.entries(strange)) {
+    it(`refuses a record ${what}, and touches nothing`, async () => {
+      leave('tap-7.json', { pid: 7, startTime: '0' })
+      const text = typeof record === 'string' ? record : JSON.stringify(record)
+      writeFileSync(join(folder, 'tap-1.json'), text, { mode: 0o600 })
+      await assert.rejects(
+        journal.recover(),
+        (error: Error) =>
+          error instanceof OperatorError && /tap-1\.json" is not a record that this/.test(error.message),
+      )
+      assert.deepEqual(readdirSync(folder).sort(), ['tap-1.json', 'tap-7.json'])
+      assert.deepEqual(log.lines, [])
+    })
+  }
+
+  it('reads back all that it writes', async () => {
+    const steps: UndoStep[] = [
+      gone('tap0'),
+      { ...here, netns: 'lab 1', kind: 'bridge', bridge: 'br0', mac: madeUpMac(folder, 'bridge', 'br0', 'lab 1') },
+      {
+        ...here,
+        kind: 'setting',
+        name: 'ipv4/ip_forward',
+        value: '1',
+        before: { 'ipv4/ip_forward': '0', 'ipv4/conf/all/accept_redirects': '1', 'ipv4/conf/eth0.5/forwarding': '0' },
+      },
+      {
+        ...here,
+        kind: 'setting',
+        name: 'ipv6/conf/tap0/disable_ipv6',
+        value: '1',
+        before: { 'ipv6/conf/tap0/disable_ipv6': '0' },
+      },
+      { ...here, kind: 'address', device: 'tap0', index: 4, address: '10.9.0.1/24' },
+      { ...here, kind: 'link', device: 'tap0', index: 4, before: ['nomaster'] },
+      {
+        ...here,
+        kind: 'link',
+        device: 'tap0',
+        index: 4,
+        before: ['address', '02:00:00:00:00:01', 'mtu', '1500', 'down'],
+      },
+    ]
+    for (const step of steps) journal.add(step)
+    const text = readFileSync(own(), 'utf8')
+    assert.deepEqual(parseRecord(text, folder)?.steps, steps)
   })
 
   it('takes a change back that several hold when the last lets go', async () => {

@@ -19,6 +19,17 @@ interface CodeEntry {
 }
 
 const codes = {
+  'dhcp-lost': {
+    severity: 'error',
+    meaning: 'The DHCP server of a TAP was ended from outside, with its supervisor, and is not started again.',
+    cure: 'Reload the switch after a change of the interface, or restart it.',
+  },
+  'dhcp-pool-full': {
+    severity: 'error',
+    meaning: 'A guest asked for an address by DHCP, and all of the range are given out.',
+    cure: 'Widen the range of addresses, shorten the lease time, or give guests fixed MAC addresses.',
+    quietSeconds: 300,
+  },
   'duplicate-mac': {
     severity: 'warning',
     meaning: 'One MAC address keeps moving between two ports: two stations use it, or there is a loop.',
@@ -36,6 +47,12 @@ const codes = {
     meaning: 'A port has as many addresses as it may have; frames to its others are flooded.',
     cure: 'Raise port.fdb.maxEntries of its transport, or find out why one guest uses so many addresses.',
     quietSeconds: 60,
+  },
+  'no-name-servers': {
+    severity: 'warning',
+    meaning:
+      'The host names no DNS server that can be asked for the guests, so their questions stay without an answer.',
+    cure: 'Mend /etc/resolv.conf, or name servers in the interface (tap: dhcp.dns).',
   },
   'port-limit': {
     severity: 'error',

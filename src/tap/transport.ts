@@ -67,7 +67,8 @@ class TapTransport implements Transport<TapConfig> {
   }
 
   #dnsmasqListener(): DnsmasqListener {
-    const { report, log } = this.#context
+    const { report, log, findings } = this.#context
+    const { name, dhcp } = this.config
     const complain = rateLimited((fields, message) => log.warn(fields, message), COMPLAINTS_MS)
     return {
       ended: (why, inMs) =>
@@ -80,15 +81,21 @@ class TapTransport implements Transport<TapConfig> {
       restarted: () =>
         report({ level: 'info', event: 'dhcp-server-restarted', message: 'dnsmasq serves the guests again' }),
       lost: why =>
-        report({
-          level: 'error',
-          event: 'dhcp-server-lost',
-          message: "dnsmasq's supervisor was ended; the guests get no addresses until this interface is opened anew",
-          details: { why },
+        findings.raise({
+          code: 'dhcp-lost',
+          message: `dnsmasq of ${name} was ended with its supervisor (${why}), guests get no addresses; restart the switch`,
         }),
-      poolFull: () => complain({ interface: this.config.name }, 'all addresses are given out'),
-      nameServers: some => complain({ interface: this.config.name, some }, 'name servers'),
-      complained: text => complain({ interface: this.config.name, text }, 'dnsmasq complains'),
+      poolFull: () =>
+        findings.raise({
+          code: 'dhcp-pool-full',
+          message: `all addresses of ${name} from ${dhcp?.start} to ${dhcp?.end} are given out, further guests get none; widen dhcp.start and dhcp.end, or shorten dhcp.leaseSeconds`,
+          detail: { start: dhcp?.start ?? null, end: dhcp?.end ?? null },
+        }),
+      nameServers: some => {
+        if (some) findings.clear('no-name-servers')
+        else findings.raise({ code: 'no-name-servers', message: noNameServers(name) })
+      },
+      complained: text => complain({ interface: name, text }, 'dnsmasq complains'),
     }
   }
 
@@ -189,3 +196,6 @@ class TapTransport implements Transport<TapConfig> {
     this.#context.report({ level: 'info', event: 'device-made', message: `${this.where} is there again` })
   }
 }
+
+const noNameServers = (name: string) =>
+  `/etc/resolv.conf names no server to ask, DNS questions of the guests of ${name} stay without an answer; mend the file and restart, or set dhcp.dns`

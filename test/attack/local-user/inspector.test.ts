@@ -1,20 +1,28 @@
 /** SIGUSR1 makes Node.js listen for debuggers, without a password, for every user of the machine. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Lab } from '../../support/lab.js'
 import { requirements } from '../../support/requires.js'
 
-/** Ports on which any process of this machine listens for TCP over IPv4 on loopback. */
-function listeners(): number[] {
+/** Ports on which this process listens for TCP over IPv4. */
+function listeners(pid: number): number[] {
   const LISTEN = '0A'
-  return readFileSync('/proc/net/tcp', 'utf8')
+  const own = readdirSync(`/proc/${pid}/fd`).map(fd => linkAt(`/proc/${pid}/fd/${fd}`))
+  return readFileSync(`/proc/${pid}/net/tcp`, 'utf8')
     .split('\n')
-    .slice(1)
     .map(line => line.trim().split(/\s+/))
-    .filter(([, , , state]) => state === LISTEN)
+    .filter(fields => fields[3] === LISTEN && own.includes(`socket:[${fields[9]}]`))
     .map(([, address]) => Number.parseInt((address as string).split(':')[1] as string, 16))
+}
+
+function linkAt(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
 }
 
 describe('SIGUSR1', { ...requirements({ platform: 'linux' }), timeout: 60_000 }, () => {
@@ -22,12 +30,12 @@ describe('SIGUSR1', { ...requirements({ platform: 'linux' }), timeout: 60_000 },
     const lab = await Lab.open()
     try {
       const running = await lab.startSwitch({ transports: [{ name: 'vms', type: 'unixgram', listen: 'vms.sock' }] })
-      const before = listeners().length
+      const before = listeners(running.pid)
+      assert.equal(before.length, 1, 'the API')
       for (let i = 0; i < 3; i++) running.kill('SIGUSR1')
       // Node.js takes about 20 ms to open the port; there is no event to wait for where it must not come.
       await delay(500)
-      assert.ok(!listeners().includes(9229))
-      assert.equal(listeners().length, before)
+      assert.deepEqual(listeners(running.pid), before)
       assert.ok(!running.log.some(({ msg }) => /debugger/i.test(msg)), 'the log mentions no debugger')
       assert.equal((await fetch(`${running.url}/readyz`)).status, 200)
       assert.deepEqual(await running.stop(), { code: 0, signal: null })

@@ -59,6 +59,24 @@ const codes = {
     meaning: 'All of switch.maxPorts is in use, and a transport needs another port.',
     cure: 'Raise switch.maxPorts and restart, or limit the peers of a transport.',
   },
+  'slirp-connections-full': {
+    severity: 'warning',
+    meaning:
+      'A guest of a slirp interface, or its forwards, have as many connections as they may have; further ones are refused.',
+    cure: 'Raise maxConnections of the interface, or find what holds so many.',
+    quietSeconds: 60,
+  },
+  'slirp-dhcp-full': {
+    severity: 'warning',
+    meaning: 'All sixteen DHCP addresses of a slirp interface are given away, and another guest asks for one.',
+    cure: 'Give further guests addresses of their own, and VMs that come and go fixed MAC addresses; a reopened interface begins anew.',
+    quietSeconds: 3600,
+  },
+  'slirp-name-server': {
+    severity: 'warning',
+    meaning: 'The name server that a slirp interface asks for its guests cannot be used.',
+    cure: 'Put an IPv4 name server that answers first in /etc/resolv.conf, or set dns: false on the interface.',
+  },
 } as const satisfies Readonly<Record<string, CodeEntry>>
 
 export type FindingCode = keyof typeof codes

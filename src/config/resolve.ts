@@ -8,6 +8,7 @@ import { ConfigError, type Problem } from '../errors.js'
 import type { AttachmentConfig } from './attachment.js'
 import type { Config, HttpConfig, InterfaceConfig, SwitchConfig, TransportConfig } from './config.js'
 import { resolveHttpOptions } from './http.js'
+import { checkStacks } from './interfaces/slirp.js'
 import { fixedInterfacePorts, resolveInterface } from './interfaces.js'
 import { defaultEntriesPerPort } from './limits.js'
 import { valueText } from './messages.js'
@@ -33,6 +34,7 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   ]
   checkNames(placed, problems)
   checkSockets(transports, problems)
+  checkStacks(stacksAmong(interfaces), problems)
   checkStaticAddresses(placed, scope)
   checkPortCount(interfaces, transports, scope)
   if (process !== null) checkUndoneByRoot(interfaces, problems)
@@ -78,6 +80,15 @@ function checkNames(placed: Placed, problems: Problem[]): void {
     if (first === undefined) taken.set(name, path)
     else problems.push({ path, message: `"${name}" is taken by ${first}; names must differ` })
   }
+}
+
+/** Those that are slirp, and those that may become it. */
+function stacksAmong(interfaces: readonly InterfaceConfig[]) {
+  return interfaces.flatMap((config, i) => {
+    const path = `interfaces[${i}]`
+    if (config.type === 'slirp') return [{ path, config }]
+    return config.type === 'auto' ? [{ path, config: config.slirp }] : []
+  })
 }
 
 /** Socket paths are checked where they are resolved, each with its option. */

@@ -58,6 +58,8 @@ export interface AdmissionParts {
   /** Gives libslirp a frame; it is read before this returns. */
   readonly give: (address: number, length: number) => void
   readonly counts?: RefusalCounts
+  /** Hears of each frame that is refused because its guest, a MAC address as a number, may not open another connection. */
+  readonly refusedGuest?: (mac: number) => void
 }
 
 export class Admission {
@@ -65,6 +67,7 @@ export class Admission {
   readonly #addresses: StackAddresses
   readonly #connections: Connections
   readonly #give: (address: number, length: number) => void
+  readonly #refusedGuest: (mac: number) => void
   readonly #reassembly: Reassembly
   readonly #pool: DhcpPool | null
   /** Makes hashes of IPv6 flows that no guest can foresee. */
@@ -78,11 +81,12 @@ export class Admission {
   /** It was put together from fragments, and lies in the memory of the reassembly. */
   #isWhole = false
 
-  constructor({ config, connections, give, counts = new RefusalCounts() }: AdmissionParts) {
+  constructor({ config, connections, give, counts = new RefusalCounts(), refusedGuest = () => {} }: AdmissionParts) {
     this.counts = counts
     this.#addresses = new StackAddresses(config)
     this.#connections = connections
     this.#give = give
+    this.#refusedGuest = refusedGuest
     this.#reassembly = new Reassembly(counts)
     this.#pool = config.dhcp ? new DhcpPool(parseIpv4(config.dhcpStart) as number) : null
   }
@@ -105,6 +109,7 @@ export class Admission {
     const isAdmitted = verdict === PASS || (verdict === OPENS && this.#connections.mayOpen(this.#guest, this.#flow))
     if (!isAdmitted) {
       this.counts.add(verdict === OPENS ? Refuse.connections : verdict)
+      if (verdict === OPENS) this.#refusedGuest(this.#guest)
       return
     }
     this.#connections.begin(this.#guest, this.#flow)

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { type Forward, forwardKey, parseForwardEnd } from '../config/forwards.js'
-import { forwardProblem, type SlirpConfig } from '../config/interfaces/slirp.js'
+import { datagramKey, datagramProblem, forwardProblem, type SlirpConfig } from '../config/interfaces/slirp.js'
 import { OperatorError } from '../errors.js'
 import type { Layout } from '../os/layout.js'
 import type { SlirpCommand, SlirpResult } from './messages.js'
@@ -43,6 +43,9 @@ export class Forwards {
     }
     const problem = forwardProblem(this.#config, forward)
     if (problem !== undefined) throw new OperatorError(problem)
+    const datagrams = datagramKey(forward)
+    const rival = this.list().find(each => datagrams !== null && datagramKey(each) === datagrams)
+    if (rival !== undefined) throw new OperatorError(datagramProblem(forward.guest, rival.host))
     // Before it is in force, so that a second call for the same place meets it.
     this.#active.set(key, forward)
     try {

@@ -8,7 +8,7 @@
  *     104  counters, 64-bit floats, one writer; then one for each reason to refuse a frame (refusals.ts)
  */
 import koffi from 'koffi'
-import { RefusalCounts, refusals } from './refusals.js'
+import { type Refusal, RefusalCounts, refusals } from './refusals.js'
 
 /** Members of struct SlirpCb in their order (libslirp.h). */
 export const callbackNames = [
@@ -31,9 +31,10 @@ const STACK = callbackNames.length * POINTER
 const CLOCK = STACK + POINTER
 const COUNTERS = CLOCK + 8
 
-const counterNames = ['dropped', 'guestErrors', 'sockets', 'forwarded'] as const
+/** `refusedGuest`: the MAC address, as a number, of the guest that was refused a connection last; 0 for none. */
+const counterNames = ['dropped', 'guestErrors', 'sockets', 'forwarded', 'refusedGuest'] as const
 export type CounterName = (typeof counterNames)[number]
-export type SlirpCounts = Readonly<Record<CounterName | 'refused', number>>
+export type SlirpCounts = Readonly<Record<CounterName | Refusal | 'refused', number>>
 
 export class SharedState {
   readonly buffer: SharedArrayBuffer
@@ -95,9 +96,15 @@ export class SharedState {
     this.#cells[3] = forwarded
   }
 
+  /** A guest, as a number, that may not open another connection now. */
+  refusedGuest(mac: number): void {
+    this.#cells[4] = mac
+  }
+
   counts(): SlirpCounts {
     const entries = counterNames.map((name, i) => [name, this.#cells[i]])
-    return { ...(Object.fromEntries(entries) as Record<CounterName, number>), refused: this.refusals.total }
+    const reasons = refusals.map(name => [name, this.refusals.of(name)])
+    return Object.fromEntries([...entries, ...reasons, ['refused', this.refusals.total]]) as SlirpCounts
   }
 }
 

@@ -10,8 +10,11 @@ import { type GivenOptions, STREAM } from '../transports/stream/options.js'
 import type { Facts, Transport, TransportContext } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
 import { Forwards } from './forwards.js'
+import { GuestLimits } from './guest-limits.js'
 import { loadSlirp, type SlirpLibrary } from './library.js'
+import { NameServers } from './name-servers.js'
 import { Pairs } from './pairs.js'
+import { refusals } from './refusals.js'
 import { requireOptions } from './stack.js'
 import { SlirpThread } from './thread.js'
 
@@ -39,6 +42,8 @@ class SlirpTransport implements Transport<SlirpConfig> {
   readonly #pairs: Pairs
   readonly #thread: SlirpThread
   readonly #forwards: Forwards
+  readonly #limits: GuestLimits
+  readonly #nameServers: NameServers
   #closed: Promise<void> | null = null
 
   constructor(config: SlirpConfig, context: TransportContext, library: SlirpLibrary) {
@@ -61,11 +66,15 @@ class SlirpTransport implements Transport<SlirpConfig> {
       restarted: restarts => this.#restarted(restarts),
     })
     this.#forwards = new Forwards(config, context.os.layout, command => this.#thread.command(command))
+    this.#limits = new GuestLimits(config, () => this.#thread.shared.counts(), context.findings)
+    this.#nameServers = new NameServers(config, context.findings)
   }
 
   async start(): Promise<void> {
     await this.#thread.start()
     for (const forward of this.config.forwards) await this.#forwards.add(forward)
+    this.#limits.start()
+    this.#nameServers.start()
   }
 
   get where(): string {
@@ -74,8 +83,8 @@ class SlirpTransport implements Transport<SlirpConfig> {
 
   facts(): Facts {
     const { gateway, dns, dhcp, dhcpStart, ipv6, mtu, restricted, hostLoopback } = this.config
-    const { sockets, forwarded, refused, dropped, guestErrors } = this.#thread.shared.counts()
-    const reasons = this.#thread.shared.refusals.list()
+    const counts = this.#thread.shared.counts()
+    const { sockets, forwarded, refused, dropped, guestErrors } = counts
     return {
       library: `libslirp ${this.#library.version}`,
       gateway,
@@ -90,7 +99,7 @@ class SlirpTransport implements Transport<SlirpConfig> {
       connections: sockets,
       forwardedConnections: forwarded,
       refusedFrames: refused,
-      refusals: reasons.map(([reason, count]) => `${reason} ${count}`),
+      refusals: refusals.filter(name => counts[name] > 0).map(name => `${name} ${counts[name]}`),
       droppedFrames: dropped,
       guestErrors,
       forwards: this.forwards().map(({ protocol, host, guest }) => `${protocol} ${host} -> ${guest}`),
@@ -144,6 +153,8 @@ class SlirpTransport implements Transport<SlirpConfig> {
   }
 
   async #close(): Promise<void> {
+    this.#limits.close()
+    this.#nameServers.close()
     await this.#thread.stop()
     this.#forwards.close()
     this.#pairs.close()

@@ -3,6 +3,7 @@
  * from the network, as QEMU's user network has them: gateway .2, DNS .3, guests from .15.
  */
 import { z } from 'zod'
+import type { Problem } from '../../errors.js'
 import { formatIpv4, parseIpv4, parseIpv6 } from '../../wire/ip-address.js'
 import { broadcastOf, contains, type Ipv4Interface, networkOf, parseIpv4Interface } from '../../wire/ipv4-network.js'
 import type { AttachmentType } from '../attachment.js'
@@ -121,7 +122,7 @@ export const slirp: AttachmentType<typeof forms, SlirpConfig> = {
   resolve: resolveSlirp,
   effective: config => Object.fromEntries(Object.entries(config).filter(([, value]) => value !== null)),
   fixedPorts: () => 1,
-  claims: config => config.forwards.map(forwardKey),
+  claims: config => [...config.forwards.map(forwardKey), `gateway ${config.gateway}`],
 }
 
 /** What `auto` gives to slirp, where that is what it chooses; everything else is at its default. */
@@ -157,6 +158,7 @@ export function resolveSlirp(input: Input, path: string, scope: Scope): SlirpCon
   }
   checkAddresses(config, network, path, scope)
   checkForwards(config.forwards, `${path}.forwards`, scope.problems)
+  checkDatagramForwards(config.forwards, `${path}.forwards`, scope)
   for (const [i, forward] of config.forwards.entries()) {
     const problem = forwardProblem(config, forward)
     if (problem !== undefined) scope.problems.push({ path: `${path}.forwards[${i}]`, message: problem })
@@ -166,6 +168,51 @@ export function resolveSlirp(input: Input, path: string, scope: Scope): SlirpCon
     scope.problems.push({ path: `${path}.mtu`, message })
   }
   return config
+}
+
+/**
+ * libslirp knows a UDP forward by the guest's address and port alone, so the answers to a second one would leave from the first. Two with
+ * the same key cannot be in force together; null for TCP, which has no such limit.
+ */
+export function datagramKey({ protocol, guest }: Pick<Forward, 'protocol' | 'guest'>): string | null {
+  const end = protocol === 'udp' ? parseForwardEnd(guest) : undefined
+  if (end === undefined || end.family === 'unix') return null
+  return `${end.family === 'ipv4' ? end.address : parseIpv6(end.address)}:${end.port}`
+}
+
+export const datagramProblem = (guest: string, host: string): string =>
+  `udp port ${valueText(guest)} of the guest is forwarded from ${valueText(host)} already, and answers would come from there; forward to another port of the guest`
+
+function checkDatagramForwards(forwards: readonly Forward[], path: string, { problems }: Scope): void {
+  const taken = new Map<string, Forward>()
+  for (const [i, forward] of forwards.entries()) {
+    const key = datagramKey(forward)
+    if (key === null) continue
+    const first = taken.get(key)
+    if (first === undefined) taken.set(key, forward)
+    else problems.push({ path: `${path}[${i}].guest`, message: datagramProblem(forward.guest, first.host) })
+  }
+}
+
+/** Every stack answers for its gateway, and for the IPv6 router fe80::2: two on one switch answer each other's guests. */
+export function checkStacks(stacks: readonly { path: string; config: SlirpConfig }[], problems: Problem[]): void {
+  const gateways = new Map<string, string>()
+  let router: string | undefined
+  for (const { path, config } of stacks) {
+    const first = gateways.get(config.gateway)
+    if (first === undefined) gateways.set(config.gateway, path)
+    else {
+      const message = `"${config.gateway}" is the gateway of ${first}, too, and both would answer for it; give one of them another network`
+      problems.push({ path: `${path}.network`, message })
+      continue
+    }
+    if (config.ipv6 === false) continue
+    if (router === undefined) router = path
+    else {
+      const message = `${router} is the IPv6 router fe80::2 of this switch already; set ipv6: false on one of them`
+      problems.push({ path: `${path}.ipv6`, message })
+    }
+  }
 }
 
 /** What libslirp cannot forward; undefined when it can. */

@@ -90,9 +90,41 @@ describe('the options of a slirp interface', () => {
       'forwards: [{ protocol: udp, host: "127.0.0.1:53", guest: "10.0.2.15:53" }]',
       `interfaces[0].forwards[0]: answers to datagrams from "127.0.0.1:53" are part of the host's loopback: udp needs hostLoopback: true`,
     ],
+    [
+      'forwards: [{ protocol: udp, host: "0.0.0.0:53", guest: "10.0.2.15:53" }, { protocol: udp, host: "0.0.0.0:54", guest: "10.0.2.15:53" }]',
+      'interfaces[0].forwards[1].guest: udp port "10.0.2.15:53" of the guest is forwarded from "0.0.0.0:53" already, and answers would come from there; forward to another port of the guest',
+    ],
+    [
+      'forwards: [{ protocol: udp, host: "[::]:53", guest: "[fd00::15]:53" }, { protocol: udp, host: "[::]:54", guest: "[fd00:0::15]:53" }]',
+      'interfaces[0].forwards[1].guest: udp port "[fd00:0::15]:53" of the guest is forwarded from "[::]:53" already, and answers would come from there; forward to another port of the guest',
+    ],
   ] as const) {
     it(`refuse ${options}`, () => assert.deepEqual(complaintsAbout(options), [complaint]))
   }
+})
+
+describe('two slirp interfaces', () => {
+  const both = (second: string) => complaints(`interfaces: [{ name: a, type: slirp }, { name: b, ${second} }]`)
+
+  it('are refused with one gateway, which both would answer for', () => {
+    const complaint =
+      'interfaces[1].network: "10.0.2.2" is the gateway of interfaces[0], too, and both would answer for it; give one of them another network'
+    assert.deepEqual(both('type: slirp'), [complaint])
+    assert.deepEqual(both('type: slirp, ipv6: false'), [complaint])
+    assert.deepEqual(both('type: auto'), [complaint], 'which may become one')
+  })
+
+  it('are refused where both announce an IPv6 router', () => {
+    assert.deepEqual(both('type: slirp, network: 10.0.3.0/24'), [
+      'interfaces[1].ipv6: interfaces[0] is the IPv6 router fe80::2 of this switch already; set ipv6: false on one of them',
+    ])
+  })
+
+  it('stand side by side otherwise, and several TCP forwards may lead to one port', () => {
+    assert.deepEqual(both('type: slirp, network: 10.0.3.0/24, ipv6: false'), [])
+    const forwards = ['1', '2'].map(port => `{ host: "127.0.0.1:${port}", guest: "10.0.2.15:22" }`)
+    assert.deepEqual(complaintsAbout(`forwards: [${forwards}]`), [])
+  })
 })
 
 describe('the options of an auto interface', () => {

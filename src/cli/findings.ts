@@ -28,6 +28,7 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
     runtimeDirectory(machine, wanted.runtimeDir),
     openFiles(machine, wanted.maxPorts),
     await slirp(machine),
+    await filters(machine),
   ]
   if (machine.platform === 'linux')
     findings.push(datagramQueue(machine), sendBuffer(machine), ...tapFindings(machine), kvm(machine))
@@ -118,6 +119,17 @@ async function slirp(machine: Machine): Promise<Finding> {
   } catch (error) {
     const [text] = (error as Error).message.split('\n')
     return { name, status: 'warn', text: `${text}: type: slirp is not possible, type: auto has one choice less` }
+  }
+}
+
+async function filters(machine: Machine): Promise<Finding> {
+  const name = 'capture filters'
+  try {
+    const { version, file } = await machine.loadPcap()
+    return { name, status: 'ok', text: `${version} (${file})` }
+  } catch (error) {
+    const [text] = (error as Error).message.split('\n')
+    return { name, status: 'warn', text: `${text}: captures take no filter` }
   }
 }
 

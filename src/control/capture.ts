@@ -1,23 +1,25 @@
 /**
- * One capture: a stream of pcapng that somebody reads. The data plane copies frames into a socket; here they become blocks of the file, at the
+ * One capture: a stream of pcapng for one reader. The data plane copies frames into a socket; the main thread makes blocks of them, at the
  * pace of the reader. While the reader is slow, the socket is not read, the data plane's buffer fills, and what does not fit is counted: the
  * last blocks of the file say how much that was.
  *
- * A capture ends when its time or its bytes are used up, when its reader leaves, and with the switch. When the data plane is replaced it goes on
- * with the next one; what was on its way is lost with the old one.
+ * A capture ends when its time or its bytes are used up, when its reader leaves, and with the switch. When the data plane is replaced the
+ * capture goes on with the next one; records on their way are lost with the old one.
  */
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { IN, RecordReader } from '../dataplane/capture-record.js'
-import type { CaptureCount, CaptureSpec } from '../dataplane/captures.js'
-import { Direction, interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from './pcapng.js'
+import { type PortLabel, RecordReader } from '../dataplane/capture-record.js'
+import type { CaptureCount, CaptureSpec } from '../dataplane/capture-session.js'
+import type { BpfProgram } from '../wire/bpf.js'
+import { CaptureFile } from './capture-file.js'
+import { quietBlock } from './pcapng.js'
 
 export interface CaptureOptions {
   /** Null: every port. */
   readonly portId: number | null
   /** Bytes kept of each frame. */
   readonly snapLength: number
-  /** In the words of wire/filter.ts; empty: everything. */
+  /** In the words of pcap-filter(7); empty: everything. */
   readonly filter: string
   readonly seconds: number
   /** Bytes of the file, give or take a block. */
@@ -27,6 +29,8 @@ export interface CaptureOptions {
 export interface CaptureParts {
   readonly id: number
   readonly options: CaptureOptions
+  /** The compiled filter; null: everything. */
+  readonly program: BpfProgram | null
   /** Both ends of a socket pair that does not block; they become the capture's. */
   readonly ends: readonly [ours: number, theirs: number]
   readonly closeDescriptor: (fd: number) => void
@@ -34,7 +38,8 @@ export interface CaptureParts {
   readonly start: (spec: CaptureSpec) => Promise<void>
   /** Null when the data plane did not let go of its end. */
   readonly stop: (id: number) => Promise<CaptureCount[] | null>
-  readonly portName: (id: number) => { name: string; kind: string }
+  /** What a port is called now; undefined once it is gone. */
+  readonly portLabel: (id: number) => PortLabel | undefined
   /** Milliseconds on the clock all threads share. */
   readonly clock: () => number
   readonly application: string
@@ -42,6 +47,8 @@ export interface CaptureParts {
 
 /** Milliseconds for what is on its way when the capture ends. */
 const DRAIN_MS = 5000
+/** Milliseconds without a block after which an empty one is written: proxies close connections that are silent for 60 s. */
+const QUIET_MS = 15_000
 
 export class Capture {
   /** The file. Destroying it ends the capture. */
@@ -50,21 +57,20 @@ export class Capture {
   readonly ended: Promise<void>
   readonly #parts: CaptureParts
   readonly #socket: Socket
-  readonly #reader = new RecordReader()
-  /** Places of the ports in the file. */
-  readonly #interfaces = new Map<number, number>()
-  /** Nanoseconds since 1970 at zero of the shared clock. */
-  readonly #epoch: bigint
-  readonly #startedAt: bigint
+  readonly #blocks: CaptureFile
+  readonly #reader: RecordReader
   readonly #timer: NodeJS.Timeout
+  readonly #quiet: NodeJS.Timeout
   #bytes = 0
+  #bytesWhenQuiet = 0
   #stopping: Promise<void> | null = null
   #setEnded: () => void = () => {}
 
   constructor(parts: CaptureParts) {
     this.#parts = parts
-    this.#epoch = BigInt(Date.now()) * 1_000_000n - nanoseconds(parts.clock())
-    this.#startedAt = this.#timeOf(parts.clock())
+    const { portId, snapLength, seconds } = parts.options
+    this.#blocks = new CaptureFile(snapLength, parts.clock)
+    this.#reader = new RecordReader((id, label) => this.#introduce(id, label))
     this.ended = new Promise(resolve => {
       this.#setEnded = resolve
     })
@@ -79,18 +85,19 @@ export class Capture {
     })
     this.#socket.on('data', chunk => this.#convert(chunk as Buffer))
     this.#socket.on('error', () => {})
-    this.#push(sectionBlock(parts.application))
-    const { portId } = parts.options
-    if (portId !== null) this.#interfaceOf(portId)
-    this.#timer = setTimeout(() => void this.stop(), parts.options.seconds * 1000)
+    this.#push(this.#blocks.begin(parts.application))
+    const label = portId === null ? undefined : parts.portLabel(portId)
+    if (portId !== null && label !== undefined) this.#introduce(portId, label)
+    this.#timer = setTimeout(() => void this.stop(), seconds * 1000)
+    this.#quiet = setInterval(() => this.#breakSilence(), QUIET_MS)
   }
 
   /** Makes the data plane copy frames; again after it was replaced. */
   async start(): Promise<void> {
     if (this.#stopping !== null) return
-    const { id, options, ends, start } = this.#parts
-    const { portId, snapLength, filter } = options
-    await start({ id, fd: ends[1], portId, snapLength, filter })
+    const { id, options, program, ends, start } = this.#parts
+    const { portId, snapLength } = options
+    await start({ id, fd: ends[1], portId, snapLength, filter: program })
   }
 
   get id(): number {
@@ -108,7 +115,7 @@ export class Capture {
 
   /** Milliseconds since 1970. */
   get startedAt(): number {
-    return Number(this.#startedAt / 1_000_000n)
+    return this.#blocks.startedAt
   }
 
   /** Idempotent. Resolves when the file has its end. */
@@ -119,6 +126,7 @@ export class Capture {
 
   async #stop(): Promise<void> {
     clearTimeout(this.#timer)
+    clearInterval(this.#quiet)
     const counts = await this.#parts.stop(this.#parts.id)
     const drained = new Promise<void>(resolve => this.#socket.once('close', () => resolve()))
     const patience = setTimeout(() => this.#socket.destroy(), DRAIN_MS)
@@ -128,63 +136,30 @@ export class Capture {
     else this.#socket.resume()
     await drained
     clearTimeout(patience)
-    this.#finish(counts ?? [])
+    if (!this.file.destroyed) {
+      this.#push(this.#blocks.statistics(counts ?? []))
+      this.file.push(null)
+    }
     this.#setEnded()
   }
 
-  #finish(counts: readonly CaptureCount[]): void {
-    if (this.file.destroyed) return
-    const end = this.#timeOf(this.#parts.clock())
-    for (const { portId, seen, accepted, missed } of counts) {
-      const interfaceId = this.#interfaceOf(portId)
-      this.#push(
-        statisticsBlock({ interfaceId, start: this.#startedAt, end, received: seen, accepted, dropped: missed }),
-      )
-    }
-    this.file.push(null)
-  }
-
   #convert(chunk: Buffer): void {
-    const blocks: Buffer[] = []
-    for (const { portId, time, direction, length, bytes, dropReason } of this.#reader.read(chunk)) {
-      const interfaceId = this.#interfaceOf(portId)
-      blocks.push(
-        packetBlock({
-          interfaceId,
-          time: this.#timeOf(time),
-          direction: direction === IN ? Direction.in : Direction.out,
-          originalLength: length,
-          bytes,
-          comment: dropReason === null ? undefined : `dropped: ${dropReason}`,
-        }),
-      )
-    }
-    if (blocks.length > 0) this.#push(Buffer.concat(blocks))
+    this.#push(this.#blocks.packets(this.#reader.read(chunk)))
     if (this.#bytes >= this.#parts.options.maxBytes) void this.stop()
   }
 
-  /** Its place in the file; the first frame of a port brings it in. */
-  #interfaceOf(portId: number): number {
-    const known = this.#interfaces.get(portId)
-    if (known !== undefined) return known
-    const place = this.#interfaces.size
-    this.#interfaces.set(portId, place)
-    const { name, kind } = this.#parts.portName(portId)
-    this.#push(interfaceBlock(name, kind, this.#parts.options.snapLength))
-    return place
+  #introduce(portId: number, label: PortLabel): void {
+    this.#push(this.#blocks.introduce(portId, this.#parts.portLabel(portId) ?? label))
+  }
+
+  #breakSilence(): void {
+    if (this.#bytes === this.#bytesWhenQuiet && this.file.readableLength === 0) this.#push(quietBlock())
+    this.#bytesWhenQuiet = this.#bytes
   }
 
   #push(bytes: Buffer): void {
-    if (this.file.destroyed) return
+    if (this.file.destroyed || bytes.length === 0) return
     this.#bytes += bytes.length
     if (!this.file.push(bytes) && this.#stopping === null) this.#socket.pause()
   }
-
-  #timeOf(milliseconds: number): bigint {
-    return this.#epoch + nanoseconds(milliseconds)
-  }
-}
-
-function nanoseconds(milliseconds: number): bigint {
-  return BigInt(Math.round(milliseconds * 1000)) * 1000n
 }

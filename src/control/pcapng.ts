@@ -8,6 +8,10 @@ const SECTION = 0x0a0d0d0a
 const INTERFACE = 1
 const STATISTICS = 5
 const PACKET = 6
+/** A custom block that programs need not copy. */
+const CUSTOM = 0x4000_0bad
+/** Private Enterprise Number for documentation (RFC 5612); the block has no content. */
+const ENTERPRISE = 32_473
 const MAGIC = 0x1a2b3c4d
 const ETHERNET = 1
 
@@ -101,9 +105,16 @@ export function statisticsBlock({ interfaceId, start, end, received, accepted, d
   ])
 }
 
+/** Means nothing: shows proxies that the connection is alive. Readers skip it. */
+export function quietBlock(): Buffer {
+  const fixed = Buffer.alloc(4)
+  fixed.writeUInt32LE(ENTERPRISE)
+  return block(CUSTOM, fixed, [])
+}
+
 /** Type and length, the fixed part, options, the length again. */
 function block(type: number, fixed: Buffer, options: readonly Buffer[]): Buffer {
-  const end = Buffer.alloc(4)
+  const end = Buffer.alloc(options.length > 0 ? 4 : 0)
   const bytes = Buffer.concat([Buffer.alloc(8), fixed, ...options, end, Buffer.alloc(4)])
   bytes.writeUInt32LE(type, 0)
   bytes.writeUInt32LE(bytes.length, 4)

@@ -3,7 +3,7 @@
  * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
 import type { FindingCode, FindingDetail } from '../finding-codes.js'
-import type { CaptureCount, CaptureSpec } from './captures.js'
+import type { CaptureCount, CaptureSpec } from './capture-session.js'
 import type { EgressPolicy, PortSettings, PortUpdate } from './endpoint.js'
 import type { SharedMemoryShape } from './shared-memory.js'
 

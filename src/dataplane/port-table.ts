@@ -20,6 +20,7 @@ interface Port {
   id: number
   name: string
   transport: string
+  kind: string
   endpoint: Endpoint
   /** As its endpoint's other ports have it. */
   policy: EgressPolicy
@@ -78,7 +79,18 @@ export class PortTable {
     const policy = this.#changedPolicies.get(endpoint) ?? port.policy
     const { name, transport, kind, staticAddresses } = port
     const settings = { enabled: true, policy: {}, staticAddresses }
-    this.#place(index, { id, name, transport, endpoint, policy, settings, linked: false, up: false, forwards: false })
+    this.#place(index, {
+      id,
+      name,
+      transport,
+      kind,
+      endpoint,
+      policy,
+      settings,
+      linked: false,
+      up: false,
+      forwards: false,
+    })
     emit({ type: 'port-added', index, id, name, transport, kind, staticAddresses, at: clock() })
     return index
   }
@@ -86,13 +98,24 @@ export class PortTable {
   /** Takes over a port of the data plane before this one, as it was. Nobody needs to be told. */
   restore(
     endpoint: Endpoint,
-    { name, transport, policy }: EndpointPort,
+    { name, transport, kind, policy }: EndpointPort,
     index: number,
     { id, settings }: Restorable,
   ): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
     this.#reserved.delete(index)
-    this.#place(index, { id, name, transport, endpoint, policy, settings, linked: false, up: false, forwards: false })
+    this.#place(index, {
+      id,
+      name,
+      transport,
+      kind,
+      endpoint,
+      policy,
+      settings,
+      linked: false,
+      up: false,
+      forwards: false,
+    })
     this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
   }
 
@@ -179,7 +202,7 @@ export class PortTable {
   #place(index: number, port: Port): void {
     this.#ports[index] = port
     this.#parts.egress.addPort(index, port.endpoint, policyOf(port).queueFrames)
-    this.#parts.captures?.portAt(index, port.id)
+    this.#parts.captures?.portAt(index, port)
     this.#wrap(index, port)
   }
 

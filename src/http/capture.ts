@@ -1,13 +1,15 @@
 /**
- * GET /v1/capture: frames as they pass, as an endless pcapng file. Whoever only hangs up gets what was on its way; DELETE
- * /v1/captures/{id} ends the file properly, with its statistics.
+ * GET /v1/capture: frames as they pass, as an endless pcapng file. The answer begins at once, also on a quiet switch, and an empty block
+ * breaks a silence of 15 s, for the sake of proxies. A reader that hangs up ends the capture; DELETE /v1/captures/{id} ends the file
+ * properly, with its statistics.
  */
 
 import type { Capture } from '../control/capture.js'
-import type { Captures } from '../control/captures.js'
+import { type Captures, TooManyCaptures } from '../control/captures.js'
 import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
-import { compileFilter, FilterError, MAX_FILTER_LENGTH } from '../wire/filter.js'
+import { FilterError } from '../wire/bpf.js'
+import { MAX_FILTER_LENGTH } from '../wire/filter-text.js'
 import { HttpProblem } from './problem.js'
 import { noQuery } from './requests.js'
 import type { App } from './routes/app.js'
@@ -30,7 +32,9 @@ export const captureQuery = z.strictObject({
     .string()
     .max(MAX_FILTER_LENGTH)
     .default('')
-    .describe('Only frames that match, in the words of tcpdump: `arp or tcp port 80`; everything when missing.'),
+    .describe(
+      'Only frames that match this expression of pcap-filter(7): `arp or tcp port 80`; everything when missing. Hosts by address, not by name.',
+    ),
 })
 
 export const captureSchema = z
@@ -73,26 +77,31 @@ export function captureRoutes(app: App, view: SwitchView, captures: Captures): v
       querystring: captureQuery,
       produces: PCAPNG_MEDIA_TYPE,
       problems: {
+        400: '`bad-filter`: libpcap refuses the filter, or it has a name that would be looked up.',
         404: '`no-such-port`: there is no port with this id or name.',
         429: '`too-many-captures`: as many run as may. `too-many-failures`: too many wrong tokens came from this address.',
+        501: '`no-filters`: a filter needs libpcap, which this machine does not have.',
       },
     },
   }
   app.get('/v1/capture', streaming, async (request, reply) => {
     const { port, snaplen, seconds, megabytes, filter } = request.query
-    checkFilter(filter)
     const options = { portId: idOf(view, port), snapLength: snaplen, filter, seconds, maxBytes: megabytes * mebibyte }
     const { id, file } = await captures.start(options).catch(error => {
-      throw error instanceof OperatorError ? new HttpProblem(429, 'too-many-captures', `${error.message}.`) : error
+      throw refusal(error)
     })
     // A quiet network is no reason to hang up.
     request.raw.socket.setTimeout(0)
     request.raw.socket.setKeepAlive(true, KEEP_ALIVE_MS)
-    return reply
-      .type(PCAPNG_MEDIA_TYPE)
-      .header('tapswitch-capture', String(id))
-      .header('content-disposition', 'attachment; filename="tapswitch.pcapng"')
-      .send(file)
+    return (
+      reply
+        .type(PCAPNG_MEDIA_TYPE)
+        .header('tapswitch-capture', String(id))
+        // nginx passes the answer on as it comes.
+        .header('x-accel-buffering', 'no')
+        .header('content-disposition', 'attachment; filename="tapswitch.pcapng"')
+        .send(file)
+    )
   })
 
   const listing = {
@@ -144,13 +153,11 @@ function captureView({ id, options, bytes, startedAt }: Capture): z.input<typeof
   }
 }
 
-function checkFilter(filter: string): void {
-  try {
-    if (filter !== '') compileFilter(filter)
-  } catch (error) {
-    if (error instanceof FilterError) throw new HttpProblem(400, 'bad-filter', `filter: ${error.message}.`)
-    throw error
-  }
+function refusal(error: unknown): unknown {
+  if (error instanceof FilterError) return new HttpProblem(400, 'bad-filter', `filter: ${error.message}.`)
+  if (error instanceof TooManyCaptures) return new HttpProblem(429, 'too-many-captures', `${error.message}.`)
+  if (error instanceof OperatorError) return new HttpProblem(501, 'no-filters', `filter: ${error.message}.`)
+  return error
 }
 
 function idOf(view: SwitchView, port: string | undefined): number | null {

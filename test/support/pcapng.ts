@@ -61,6 +61,9 @@ function readBlock(type: number, body: Buffer, file: PcapngFile): void {
       })
       return
     }
+    case 0x4000_0bad:
+      assert.equal(body.length, 4, 'an empty custom block')
+      return
     default:
       assert.fail(`block of type ${type}`)
   }

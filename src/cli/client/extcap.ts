@@ -9,8 +9,9 @@
 import type { Writable } from 'node:stream'
 import type { PortView } from '../../control/view.js'
 import { OperatorError, UsageError } from '../../errors.js'
+import { compileFilter } from '../../os/filter-compiler.js'
 import { version } from '../../version.js'
-import { compileFilter, FilterError } from '../../wire/filter.js'
+import { FilterError } from '../../wire/bpf.js'
 import type { Output } from '../output.js'
 import { ApiClient } from './api-client.js'
 import { capture } from './capture.js'
@@ -103,13 +104,13 @@ function configLines(url: string, anyPort: boolean): string {
   return all.map((text, number) => `arg {number=${number}}${text}`).join('\n')
 }
 
-/** A filter is checked while it is typed: no word means that it is good. */
-function sayFault(filter: string, output: Output): void {
+/** A filter is checked while it is typed: no word means that it is good. Without libpcap here the switch says it. */
+async function sayFault(filter: string, output: Output): Promise<void> {
   try {
-    if (filter !== '') compileFilter(filter)
+    if (filter.trim() !== '') await compileFilter(filter)
   } catch (error) {
-    if (!(error instanceof FilterError)) throw error
-    output.out(error.message)
+    if (error instanceof FilterError) output.out(error.message)
+    else if (!(error instanceof OperatorError)) throw error
   }
 }
 

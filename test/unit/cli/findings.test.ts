@@ -28,6 +28,7 @@ const good: Machine = {
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
   loadSlirp: async () => ({ version: '4.7.0', file: 'libslirp.so.0' }),
+  loadPcap: async () => ({ version: 'libpcap version 1.10.3', file: 'libpcap.so.0.8' }),
   bridgeableInterfaces: async () => undefined,
   executable: '/usr/bin/node',
 }
@@ -55,6 +56,7 @@ describe('doctor', () => {
         'runtime directory',
         'open files',
         'slirp',
+        'capture filters',
         'datagram queue',
         'send buffer',
         'tap',
@@ -81,6 +83,14 @@ describe('doctor', () => {
         'apt install nftables (Debian), dnf install nftables (Fedora)',
       ],
     )
+  })
+
+  it('says which libpcap there is, or which package has it', async () => {
+    assert.equal((await findings({})).get('capture filters')?.text, 'libpcap version 1.10.3 (libpcap.so.0.8)')
+    const loadPcap = () => Promise.reject(new OperatorError('filters need libpcap (apt install libpcap0.8)'))
+    const missing = (await findings({ loadPcap })).get('capture filters')
+    assert.equal(missing?.status, 'warn')
+    assert.match(missing?.text ?? '', /apt install libpcap0\.8.*captures take no filter/)
   })
 
   it('says which libslirp there is, or which package has it', async () => {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Direction, interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from '#src/control/pcapng.js'
+import {
+  Direction,
+  interfaceBlock,
+  packetBlock,
+  quietBlock,
+  sectionBlock,
+  statisticsBlock,
+} from '#src/control/pcapng.js'
 
 const blocks = {
   section: sectionBlock('tapswitch 1'),
@@ -14,6 +21,7 @@ const blocks = {
     comment: 'dropped: queue-full',
   }),
   statistics: statisticsBlock({ interfaceId: 3, start: 1n, end: 2n, received: 10, accepted: 7, dropped: 4 }),
+  quiet: quietBlock(),
 }
 
 describe('a pcapng block', () => {

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { type CaptureRecord, RecordReader } from '#src/dataplane/capture-record.js'
-import { type CaptureSpec, Captures } from '#src/dataplane/captures.js'
+import {
+  type CaptureRecord,
+  MAX_CAPTURED_PORTS,
+  OTHER_PORTS,
+  type PortLabel,
+  RecordReader,
+} from '#src/dataplane/capture-record.js'
+import type { CaptureSpec } from '#src/dataplane/capture-session.js'
+import { Captures } from '#src/dataplane/captures.js'
 import { FramePool } from '#src/dataplane/frame-pool.js'
 import * as libc from '#src/os/libc.js'
 import { NativeMemory } from '#src/os/native-memory.js'
@@ -15,20 +22,27 @@ const flags = layout.constants.MSG_DONTWAIT | layout.constants.MSG_NOSIGNAL
 const offsets = new Int32Array(64)
 const lengths = new Int32Array(64)
 
+const portWith = (id: number) => ({ id, name: `vms:${id}`, kind: 'unixgram' })
+
+/** ldh [12]; jeq #0x806, 0, 1; ret #65535; ret #0 */
+const arpOnly = Uint32Array.of(0x28, 12, 0x15 | (1 << 24), 0x806, 6, 65_535, 6, 0)
+
 describe('captures', () => {
   let pool: FramePool
   let captures: Captures
   let ends: [number, number]
   let reader: RecordReader
+  let labels: Map<number, PortLabel>
   let now = 0
 
   beforeEach(() => {
     pool = new FramePool(64 * 2048, 1518, 8)
     captures = new Captures(4, pool, () => now, flags)
-    captures.portAt(0, 11)
-    captures.portAt(1, 12)
+    captures.portAt(0, portWith(11))
+    captures.portAt(1, portWith(12))
     ends = streamPair(layout)
-    reader = new RecordReader()
+    labels = new Map()
+    reader = new RecordReader((id, label) => labels.set(id, label))
     for (const [i, frame] of [ipv4Echo, arpRequest].entries()) {
       offsets[i] = pool.take()
       lengths[i] = frame.length
@@ -39,7 +53,7 @@ describe('captures', () => {
   afterEach(() => closeAll(ends))
 
   const start = (spec: Partial<CaptureSpec> = {}) =>
-    captures.start({ id: 1, fd: ends[1], portId: null, snapLength: 65_550, filter: '', ...spec })
+    captures.start({ id: 1, fd: ends[1], portId: null, snapLength: 65_550, filter: null, ...spec })
 
   /** What reached the main thread's end since the last time, read `pieces` bytes at a time. */
   function records(pieces = 65_536): CaptureRecord[] {
@@ -86,9 +100,11 @@ describe('captures', () => {
   })
 
   it('count what their filter lets through, and nothing else', () => {
-    start({ filter: 'arp' })
+    start({ filter: arpOnly })
     captures.received(0, offsets, lengths, 0, 2, -1)
-    assert.deepEqual(captures.stop(1), [{ portId: 11, seen: 2, accepted: 1, missed: 0 }])
+    assert.deepEqual(captures.stop(1), [
+      { portId: 11, name: 'vms:11', kind: 'unixgram', seen: 2, accepted: 1, missed: 0 },
+    ])
     assert.equal(records().length, 1)
   })
 
@@ -127,7 +143,7 @@ describe('captures', () => {
   it('keep the counts of a port whose place another takes', () => {
     start()
     captures.received(0, offsets, lengths, 0, 1, -1)
-    captures.portAt(0, 13)
+    captures.portAt(0, portWith(13))
     captures.received(0, offsets, lengths, 0, 2, -1)
     assert.deepEqual(
       captures.stop(1).map(({ portId, seen }) => [portId, seen]),
@@ -135,6 +151,41 @@ describe('captures', () => {
         [11, 1],
         [13, 2],
       ],
+    )
+  })
+
+  it('name each port before its first frame, also one that takes the place of another', () => {
+    start()
+    captures.received(0, offsets, lengths, 0, 2, -1)
+    captures.portAt(0, portWith(13))
+    captures.received(0, offsets, lengths, 0, 1, -1)
+    captures.flush()
+    assert.deepEqual(
+      records(11).map(({ portId }) => portId),
+      [11, 11, 13],
+    )
+    assert.deepEqual(labels, new Map([11, 13].map(id => [id, { name: `vms:${id}`, kind: 'unixgram' }])))
+  })
+
+  it('remember a bounded number of ports, however many come and go', () => {
+    start()
+    const ports = 3 * MAX_CAPTURED_PORTS
+    let frames = 0
+    for (let id = 0; id < ports; id++) {
+      captures.grant(1, 0)
+      captures.portAt(0, portWith(100 + id))
+      captures.received(0, offsets, lengths, 0, 1, -1)
+      captures.flush()
+      frames += records().length
+    }
+    const counts = captures.stop(1)
+    assert.equal(frames, ports)
+    assert.equal(labels.size, MAX_CAPTURED_PORTS)
+    assert.equal(counts.length, MAX_CAPTURED_PORTS + 1)
+    assert.equal(counts.at(-1)?.portId, OTHER_PORTS)
+    assert.equal(
+      counts.reduce((sum, { seen, missed }) => sum + seen - missed, 0),
+      ports,
     )
   })
 

@@ -16,7 +16,7 @@ const mayImport: Record<string, string[]> = {
   'upgrade-routes': [],
   'failure-limit': [],
   'tls-files': ['errors'],
-  os: ['errors'],
+  os: ['errors', 'wire'],
   switch: ['wire'],
   dataplane: ['finding-codes', 'switch', 'wire', 'os', 'log', 'errors'],
   transports: [

@@ -27,7 +27,7 @@ const codes = {
   'dhcp-pool-full': {
     severity: 'error',
     meaning: 'A guest asked for an address by DHCP, and all of the range are given out.',
-    cure: 'Widen the range of addresses, shorten the lease time, or give guests fixed MAC addresses.',
+    cure: 'Widen the range of addresses, shorten the lease time, or give guests fixed MAC addresses (slirp: 16 addresses, and no lease ends).',
     quietSeconds: 300,
   },
   'duplicate-mac': {
@@ -51,8 +51,8 @@ const codes = {
   'no-name-servers': {
     severity: 'warning',
     meaning:
-      'The host names no DNS server that can be asked for the guests, so their questions stay without an answer.',
-    cure: 'Mend /etc/resolv.conf, or name servers in the interface (tap: dhcp.dns).',
+      'The host names no DNS server that can be asked for the guests, or a dead one, so their questions stay without an answer.',
+    cure: 'Mend /etc/resolv.conf (slirp: the first IPv4 server has to answer), or name servers in the interface (tap: dhcp.dns).',
   },
   'port-limit': {
     severity: 'error',
@@ -65,17 +65,6 @@ const codes = {
       'A guest of a slirp interface, or its forwards, have as many connections as they may have; further ones are refused.',
     cure: 'Raise maxConnections of the interface, or find what holds so many.',
     quietSeconds: 60,
-  },
-  'slirp-dhcp-full': {
-    severity: 'warning',
-    meaning: 'All sixteen DHCP addresses of a slirp interface are given away, and another guest asks for one.',
-    cure: 'Give further guests addresses of their own, and VMs that come and go fixed MAC addresses; a reopened interface begins anew.',
-    quietSeconds: 3600,
-  },
-  'slirp-name-server': {
-    severity: 'warning',
-    meaning: 'The name server that a slirp interface asks for its guests cannot be used.',
-    cure: 'Put an IPv4 name server that answers first in /etc/resolv.conf, or set dns: false on the interface.',
   },
 } as const satisfies Readonly<Record<string, CodeEntry>>
 

@@ -69,7 +69,7 @@ export class GuestLimits {
     const { dhcpStart } = this.#config
     const last = formatIpv4((parseIpv4(dhcpStart) as number) + slirpLeases - 1)
     this.#findings.raise({
-      code: 'slirp-dhcp-full',
+      code: 'dhcp-pool-full',
       message: `a guest gets no address by DHCP: all ${slirpLeases} from ${dhcpStart} to ${last} are given away, and no lease ends before the interface is opened anew; give it an address of its own, and VMs that come and go fixed MAC addresses`,
       detail: { dhcpStart, addresses: slirpLeases },
     })

@@ -70,8 +70,8 @@ export class NameServers {
     const problem = await this.#problem()
     if (this.#isClosed) return
     this.#isGood = problem === undefined
-    if (problem === undefined) this.#findings.clear('slirp-name-server')
-    else this.#findings.raise({ code: 'slirp-name-server', message: problem })
+    if (problem === undefined) this.#findings.clear('no-name-servers')
+    else this.#findings.raise({ code: 'no-name-servers', message: problem })
   }
 
   async #problem(): Promise<string | undefined> {

@@ -55,7 +55,7 @@ describe('what guests are refused', () => {
     const { findings, look } = watched()
     look({ 'dhcp-pool': 1 })
     assert.match(
-      findings.now.get('slirp-dhcp-full') as string,
+      findings.now.get('dhcp-pool-full') as string,
       /all 16 from 10\.0\.2\.15 to 10\.0\.2\.30 .*fixed MAC addresses$/,
     )
   })

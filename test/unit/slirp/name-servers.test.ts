@@ -46,7 +46,7 @@ describe('the name server that libslirp asks', () => {
     servers = new NameServers({ dns: '10.0.2.3', restricted: false }, findings, { path, port, answerMs: 50 })
   })
 
-  const told = () => findings.now.get('slirp-name-server')
+  const told = () => findings.now.get('no-name-servers')
 
   it('is no trouble when it answers', async () => {
     writeFileSync(path, 'nameserver ::1\nnameserver 127.0.0.1\n')

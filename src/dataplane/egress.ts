@@ -12,16 +12,17 @@
  *
  * No port waits for another: a blocked port costs the others the memory of its queue and nothing else.
  */
-import { transmitDropReasons } from '../switch/drop-reason.js'
 import type { Captures } from './captures.js'
 import type { DescriptorTable } from './descriptor-table.js'
+import { EgressLedger, TransmitDrop } from './egress-ledger.js'
 import { EgressQueue } from './egress-queue.js'
 import { type Endpoint, Fault } from './endpoint.js'
 import { LIST } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
-import { Impairment, type ImpairmentSettings } from './impairment.js'
+import type { ImpairmentSettings } from './impairment.js'
+import { Impairments } from './impairments.js'
 import { BATCH } from './receive-batch.js'
-import { PortField, type SharedCounters } from './shared-memory.js'
+import type { SharedCounters } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
 
 /** Frames that can be staged for a port at a time. */
@@ -32,11 +33,7 @@ export const RETRY_MS = 1
 /** Calls in a row that may fail for one port in one turn before it has to wait; a peer cannot keep us in the loop. */
 const MAX_FAULTS = 8
 
-const QUEUE_FULL = transmitDropReasons.indexOf('queue-full')
-const OVERSIZE = transmitDropReasons.indexOf('oversize')
-const PEER_GONE = transmitDropReasons.indexOf('peer-gone')
-const ERROR = transmitDropReasons.indexOf('error')
-const IMPAIRED = transmitDropReasons.indexOf('impaired')
+const { QUEUE_FULL, OVERSIZE, PEER_GONE, ERROR } = TransmitDrop
 
 /** Where frames lie: a ReceiveBatch, a FrameList. */
 export interface Frames {
@@ -48,18 +45,13 @@ export class Egress {
   /** Ports that wait to be tried again by the clock. */
   readonly retry: number[] = []
   readonly #pool: FramePool
-  readonly #cells: Float64Array
+  readonly #ledger: EgressLedger
+  readonly #impairments: Impairments
   readonly #descriptors: DescriptorTable
-  readonly #rowOf: Int32Array
   readonly #endpointOf: (Endpoint | null)[]
   readonly #queueOf: (EgressQueue | null)[]
   /** Frames that the port's endpoint takes in one call. */
   readonly #maxTransmit: Int32Array
-  readonly #impairmentOf: (Impairment | null)[]
-  /** Ports that have one. */
-  readonly #impaired: number[] = []
-  readonly #tracer: Tracer | null
-  readonly #captures: Captures | null
   /** 1 while the port must not send past its queue. */
   readonly #blocked: Uint8Array
   /** The descriptor a blocked port waits for; -1 when by the clock. */
@@ -84,14 +76,13 @@ export class Egress {
     captures: Captures | null = null,
   ) {
     this.#pool = pool
-    this.#cells = counters.cells
+    this.#ledger = new EgressLedger(maxPorts, counters, tracer, captures)
+    this.#impairments = new Impairments(maxPorts, pool, this.#ledger, (port, offsets, lengths, first, count) =>
+      this.#deliver(port, offsets, lengths, first, count),
+    )
     this.#descriptors = descriptors
-    this.#rowOf = Int32Array.from({ length: maxPorts }, (_, index) => counters.portRow(index))
     this.#endpointOf = new Array(maxPorts).fill(null)
     this.#queueOf = new Array(maxPorts).fill(null)
-    this.#impairmentOf = new Array(maxPorts).fill(null)
-    this.#tracer = tracer
-    this.#captures = captures
     this.#maxTransmit = new Int32Array(maxPorts)
     this.#blocked = new Uint8Array(maxPorts)
     this.#waitsFor = new Int32Array(maxPorts).fill(-1)
@@ -125,42 +116,27 @@ export class Egress {
       const offset = before.offset[before.head]
       const length = before.length[before.head]
       if (unfinished) queue.pushUnfinished(offset, length)
-      else if (!queue.push(offset, length)) this.#drop(port, QUEUE_FULL, 1)
+      else if (!queue.push(offset, length)) this.#ledger.drop(port, QUEUE_FULL, 1)
       unfinished = false
     }
     this.#queueOf[port] = queue
-    this.#gauge(port, queue)
+    this.#ledger.gauge(port, queue.count)
   }
 
   /** The line begins anew when the settings differ from before; what the old one held is sent at once. */
   setImpairment(port: number, portName: string, settings: ImpairmentSettings | null): void {
-    const before = this.#impairmentOf[port]
-    if (JSON.stringify(before?.settings ?? null) === JSON.stringify(settings)) return
-    if (before !== null) {
-      this.#release(port, before, Number.POSITIVE_INFINITY)
-      this.#impaired.splice(this.#impaired.indexOf(port), 1)
-    }
-    this.#impairmentOf[port] = settings === null ? null : new Impairment(settings, portName, this.#pool)
-    if (settings !== null) this.#impaired.push(port)
+    this.#impairments.set(port, portName, settings)
   }
 
   /** When the next frame leaves an impaired line; Infinity when none is on one. */
   get nextReleaseAt(): number {
-    let at = Number.POSITIVE_INFINITY
-    for (let i = 0; i < this.#impaired.length; i++) {
-      at = Math.min(at, (this.#impairmentOf[this.#impaired[i]] as Impairment).nextDueAt)
-    }
-    return at
+    return this.#impairments.nextReleaseAt
   }
 
   /** Sends or queues what is due on impaired lines. */
   releaseDue(now: number): void {
     this.#now = now
-    // Backwards: a port that is found gone may be removed.
-    for (let i = this.#impaired.length - 1; i >= 0; i--) {
-      const port = this.#impaired[i]
-      this.#release(port, this.#impairmentOf[port] as Impairment, now)
-    }
+    this.#impairments.releaseDue(now)
   }
 
   /**
@@ -174,7 +150,7 @@ export class Egress {
     let at = port * STAGE + before
     for (let i = first; i < first + count; i++) {
       if (length[i] > longest) {
-        this.#dropFrames(port, OVERSIZE, offset, length, i, 1)
+        this.#ledger.dropFrames(port, OVERSIZE, offset, length, i, 1)
         continue
       }
       this.#stagedOffset[at] = offset[i]
@@ -194,9 +170,8 @@ export class Egress {
       const count = this.#stagedCount[port]
       this.#stagedCount[port] = 0
       const first = port * STAGE
-      const impairment = this.#impairmentOf[port]
-      if (impairment === null) this.#deliver(port, this.#stagedOffset, this.#stagedLength, first, count)
-      else this.#impair(port, impairment, first, count)
+      if (!this.#impairments.impairs(port)) this.#deliver(port, this.#stagedOffset, this.#stagedLength, first, count)
+      else this.#impairments.take(port, this.#stagedOffset, this.#stagedLength, first, count, now)
     }
     this.#touchedCount = 0
   }
@@ -213,7 +188,7 @@ export class Egress {
       if (this.#gone) this.#takeDown(port)
       if (sent < count) break
     }
-    this.#gauge(port, queue)
+    this.#ledger.gauge(port, queue.count)
     if (queue.count === 0) this.#unblock(port)
   }
 
@@ -221,12 +196,12 @@ export class Egress {
   drain(port: number): void {
     const queue = this.#queueOf[port]
     if (queue === null) return
-    this.#drop(port, PEER_GONE, this.#impairmentOf[port]?.discard() ?? 0)
+    this.#ledger.drop(port, PEER_GONE, this.#impairments.discard(port))
     for (let count = queue.contiguous(); count > 0; count = queue.contiguous()) {
-      this.#dropFrames(port, PEER_GONE, queue.offset, queue.length, queue.head, count)
+      this.#ledger.dropFrames(port, PEER_GONE, queue.offset, queue.length, queue.head, count)
       queue.shift(count)
     }
-    this.#gauge(port, queue)
+    this.#ledger.gauge(port, queue.count)
     this.#unblock(port)
   }
 
@@ -261,21 +236,6 @@ export class Egress {
     } else if (sent < count) this.#enqueue(port, offsets, lengths, first + sent, count - sent)
   }
 
-  #impair(port: number, impairment: Impairment, first: number, count: number): void {
-    impairment.take(this.#stagedOffset, this.#stagedLength, first, count, this.#now)
-    if (impairment.lost > 0) this.#drop(port, IMPAIRED, impairment.lost)
-    if (impairment.refused > 0) this.#drop(port, QUEUE_FULL, impairment.refused)
-    this.#release(port, impairment, this.#now)
-  }
-
-  #release(port: number, impairment: Impairment, now: number): void {
-    const { offsets, lengths } = impairment
-    for (let count = impairment.release(now); count > 0; count = impairment.release(now)) {
-      this.#deliver(port, offsets, lengths, 0, count)
-      for (let i = 0; i < count; i++) this.#pool.release(offsets[i])
-    }
-  }
-
   /** Returns how many frames are done with, sent or dropped with a reason; fewer than `count` means: wait. */
   #send(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const endpoint = this.#endpointOf[port] as Endpoint
@@ -284,7 +244,8 @@ export class Egress {
       const asked = Math.min(count - done, this.#maxTransmit[port])
       const taken = endpoint.transmit(port, offsets, lengths, first + done, asked)
       if (taken > 0) {
-        this.#countSent(port, offsets, lengths, first + done, taken)
+        this.#lastProgress[port] = this.#now
+        this.#ledger.sent(port, offsets, lengths, first + done, taken)
         done += taken
         if (done === count) return count
         if (taken === asked) continue
@@ -297,16 +258,16 @@ export class Egress {
           this.#block(port, endpoint)
           return done
         case Fault.skip:
-          this.#dropFrames(port, ERROR, offsets, lengths, first + done, 1)
+          this.#ledger.dropFrames(port, ERROR, offsets, lengths, first + done, 1)
           done++
           break
         case Fault.tooLong:
-          this.#drop(port, OVERSIZE, 1)
+          this.#ledger.drop(port, OVERSIZE, 1)
           done++
           break
         case Fault.gone:
           this.#gone = true
-          this.#dropFrames(port, PEER_GONE, offsets, lengths, first + done, count - done)
+          this.#ledger.dropFrames(port, PEER_GONE, offsets, lengths, first + done, count - done)
           return count
       }
     }
@@ -320,23 +281,12 @@ export class Egress {
     this.#endpointOf[port]?.gone(port)
   }
 
-  #countSent(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
-    let bytes = 0
-    for (let i = first; i < first + count; i++) bytes += lengths[i]
-    const row = this.#rowOf[port]
-    this.#cells[row + PortField.transmitFrames] += count
-    this.#cells[row + PortField.transmitBytes] += bytes
-    this.#lastProgress[port] = this.#now
-    if (this.#tracer?.active) this.#tracer.transmitted(port, offsets, lengths, first, count)
-    if (this.#captures?.active) this.#captures.transmitted(port, offsets, lengths, first, count, -1)
-  }
-
   #enqueue(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
     const queue = this.#queueOf[port] as EgressQueue
     let queued = 0
     while (queued < count && queue.push(offsets[first + queued], lengths[first + queued])) queued++
-    if (queued < count) this.#dropFrames(port, QUEUE_FULL, offsets, lengths, first + queued, count - queued)
-    this.#gauge(port, queue)
+    if (queued < count) this.#ledger.dropFrames(port, QUEUE_FULL, offsets, lengths, first + queued, count - queued)
+    this.#ledger.gauge(port, queue.count)
   }
 
   /** Of the first frame a part was sent already. Without it the peer would read noise, so it is kept or the port ends. */
@@ -345,7 +295,7 @@ export class Egress {
     if (queue.pushUnfinished(offsets[first], lengths[first])) {
       this.#enqueue(port, offsets, lengths, first + 1, count - 1)
     } else {
-      this.#drop(port, ERROR, count)
+      this.#ledger.drop(port, ERROR, count)
       this.#takeDown(port)
     }
   }
@@ -366,30 +316,5 @@ export class Egress {
     if (fd >= 0) this.#descriptors.writableSettled(fd, port)
     else this.retry.splice(this.retry.indexOf(port), 1)
     this.#waitsFor[port] = -1
-  }
-
-  /** Drops frames that are still at hand, for a capture to see. */
-  #dropFrames(
-    port: number,
-    reason: number,
-    offsets: Int32Array,
-    lengths: Int32Array,
-    first: number,
-    count: number,
-  ): void {
-    this.#drop(port, reason, count)
-    if (this.#captures?.active) this.#captures.transmitted(port, offsets, lengths, first, count, reason)
-  }
-
-  #drop(port: number, reason: number, frames: number): void {
-    this.#cells[this.#rowOf[port] + PortField.transmitDrop + reason] += frames
-  }
-
-  #gauge(port: number, queue: EgressQueue): void {
-    const row = this.#rowOf[port]
-    this.#cells[row + PortField.queueFrames] = queue.count
-    if (queue.count > this.#cells[row + PortField.queueHighWater]) {
-      this.#cells[row + PortField.queueHighWater] = queue.count
-    }
   }
 }

@@ -66,6 +66,23 @@ const codes = {
     cure: 'Raise maxConnections of the interface, or find what holds so many.',
     quietSeconds: 60,
   },
+  'static-address-refused': {
+    severity: 'error',
+    meaning: 'The filtering database is full of static addresses, and those of a port found no place.',
+    cure: 'Raise switch.fdb.maxEntries, or give the switch fewer static addresses.',
+  },
+  'transport-failed': {
+    severity: 'error',
+    meaning:
+      'A transport or interface failed and was detached, or could not be attached; others go on, and it is tried again.',
+    cure: 'The message has the reason. What says "no place" needs a larger switch.maxPorts; another reason is a fault of tapswitch: report it.',
+  },
+  'transport-fault': {
+    severity: 'error',
+    meaning: 'A callback of a transport or interface failed on the main thread; it goes on without what it was doing.',
+    cure: 'It is a fault of tapswitch: report it, with the stack from the log. Open the transport anew if its peers notice.',
+    quietSeconds: 60,
+  },
 } as const satisfies Readonly<Record<string, CodeEntry>>
 
 export type FindingCode = keyof typeof codes

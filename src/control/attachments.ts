@@ -5,7 +5,7 @@
 import type { Side } from '../config/change.js'
 import { isInterface } from '../config/interfaces.js'
 import { maxInterfaces, maxTransports } from '../config/limits.js'
-import type { DataPlane } from '../dataplane/data-plane.js'
+import { CommandRefused, type DataPlane } from '../dataplane/data-plane.js'
 import type { Event } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
@@ -13,6 +13,7 @@ import type { Os } from '../os/os.js'
 import { egressPolicy } from '../transports/policy.js'
 import type { Transport, TransportContext, TransportEvent } from '../transports/transport.js'
 import type { UpgradeRoutes } from '../upgrade-routes.js'
+import { AttachmentFailures } from './attachment-failures.js'
 import type { EventBus } from './event-bus.js'
 import type { FindingSubject, Findings } from './findings.js'
 import { type AnyConfig, openAttachment } from './openers.js'
@@ -41,9 +42,14 @@ export interface AttachmentsParts {
 export class Attachments {
   readonly #parts: AttachmentsParts
   readonly #open = new Map<string, Attachment>()
+  readonly failures: AttachmentFailures
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts
+    this.failures = new AttachmentFailures({
+      ...parts,
+      subjectOf: name => ({ kind: this.#open.get(name)?.side === 'interfaces' ? 'interface' : 'transport', name }),
+    })
     parts.dataPlane.on('event', event => this.#forward(event))
   }
 
@@ -67,22 +73,51 @@ export class Attachments {
     return opened
   }
 
-  /** Hands one that was opened to the data plane. */
-  async attach(side: Side, transport: Transport): Promise<void> {
+  /**
+   * Hands one that was opened to the data plane. Throws OperatorError when the data plane cannot take it, and it is closed then; with
+   * `keep` it stays as one that failed, and is tried again.
+   */
+  async attach(side: Side, transport: Transport, keep = false): Promise<void> {
     const { name } = transport.config
     const attachment = { index: this.#freeIndex(), side, transport }
     this.#open.set(name, attachment)
-    this.#publish(side, name, 'added')
-    if (transport.spec(attachment.index) === null) return
-    await this.#parts.dataPlane.attach(name, () => {
+    const spec = () => {
       const spec = transport.spec(attachment.index)
       if (spec === null) throw new Error(`${name} had something to attach, and has it no longer`)
       return spec
-    })
+    }
+    try {
+      if (transport.spec(attachment.index) !== null) await this.#parts.dataPlane.attach(name, spec, keep)
+    } catch (error) {
+      this.#parts.findings.forget(subjectOf(transport.config))
+      await transport.close()
+      this.#open.delete(name)
+      throw error instanceof CommandRefused ? named(transport.config, error) : error
+    }
+    this.#publish(side, name, 'added')
   }
 
-  async add(side: Side, config: AnyConfig): Promise<void> {
-    await this.attach(side, await this.#openOne(config))
+  async add(side: Side, config: AnyConfig, keep = false): Promise<void> {
+    await this.attach(side, await this.#openOne(config), keep)
+  }
+
+  /**
+   * Removes some and attaches others, which were opened: all or nothing. When one of these cannot be attached, the others are closed, those
+   * that were removed are opened again, and OperatorError is thrown.
+   */
+  async exchange(removed: readonly string[], opened: readonly { side: Side; transport: Transport }[]): Promise<void> {
+    const before = removed.flatMap(name => this.#open.get(name) ?? [])
+    for (const name of removed) await this.remove(name)
+    for (const [i, { side, transport }] of opened.entries()) {
+      try {
+        await this.attach(side, transport)
+      } catch (error) {
+        for (const { transport: later } of opened.slice(i + 1)) await later.close()
+        for (const { transport: earlier } of opened.slice(0, i)) await this.remove(earlier.config.name)
+        for (const { side: own, transport: gone } of before) await this.add(own, gone.config, true)
+        throw error
+      }
+    }
   }
 
   async remove(name: string): Promise<void> {
@@ -91,6 +126,7 @@ export class Attachments {
     if (attachment.transport.spec(attachment.index) !== null) await this.#parts.dataPlane.detach(name)
     await attachment.transport.close()
     this.#open.delete(name)
+    this.failures.forget(name)
     this.#parts.findings.forget(subjectOf(attachment.transport.config))
     this.#publish(attachment.side, name, 'removed')
   }
@@ -117,7 +153,7 @@ export class Attachments {
     try {
       await this.add(side, config)
     } catch (error) {
-      if (before !== undefined) await this.add(side, before)
+      if (before !== undefined) await this.add(side, before, true)
       throw error
     }
   }
@@ -126,6 +162,7 @@ export class Attachments {
   async closeAll(): Promise<void> {
     const closing = [...this.#open.values()].map(async ({ transport }) => transport.close())
     this.#open.clear()
+    this.failures.close()
     for (const result of await Promise.allSettled(closing)) {
       if (result.status === 'rejected') this.#parts.log.error({ err: String(result.reason) }, 'not closed cleanly')
     }
@@ -133,12 +170,10 @@ export class Attachments {
 
   async #openOne(config: AnyConfig): Promise<Transport> {
     try {
-      return await openAttachment(config, this.#contextOf(config))
+      return await this.failures.run(config.name, () => openAttachment(config, this.#contextOf(config)))
     } catch (error) {
       this.#parts.findings.forget(subjectOf(config))
-      if (!(error instanceof OperatorError)) throw error
-      const what = isInterface(config) ? 'interface' : 'transport'
-      throw new OperatorError(`${what} "${config.name}": ${error.message}`, { cause: error })
+      throw error instanceof OperatorError ? named(config, error) : error
     }
   }
 
@@ -158,6 +193,7 @@ export class Attachments {
       },
       findings: findings.of(subjectOf(config)),
       report: event => this.#report(name, event),
+      contain: callback => this.failures.contain(name, callback),
     }
   }
 
@@ -181,8 +217,15 @@ export class Attachments {
   }
 
   #forward(event: Event): void {
-    if (event.type === 'endpoint') this.#open.get(event.name)?.transport.message(event.message)
+    if (event.type !== 'endpoint') return
+    const transport = this.#open.get(event.name)?.transport
+    if (transport !== undefined) this.failures.contain(event.name, () => transport.message(event.message))
   }
+}
+
+function named(config: AnyConfig, error: Error): OperatorError {
+  const what = isInterface(config) ? 'interface' : 'transport'
+  return new OperatorError(`${what} "${config.name}": ${error.message}`, { cause: error })
 }
 
 function subjectOf(config: AnyConfig): FindingSubject {

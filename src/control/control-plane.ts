@@ -7,8 +7,9 @@ import type { Config } from '../config/config.js'
 import { ConfigFile } from '../config/config-file.js'
 import { interfaceClaims, isInterface } from '../config/interfaces.js'
 import { transportClaims } from '../config/transports.js'
-import { DataPlane } from '../dataplane/data-plane.js'
+import { CommandRefused, DataPlane } from '../dataplane/data-plane.js'
 import type { DataPlaneSettings } from '../dataplane/messages.js'
+import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { createOs } from '../os/os.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
@@ -22,10 +23,11 @@ import { watchDataPlane } from './finding-source.js'
 import { Findings } from './findings.js'
 import { LiveControl } from './live-control.js'
 import { LiveView } from './live-view.js'
+import { missingMemory } from './memory-check.js'
 import type { AnyConfig } from './openers.js'
 import { ensureRuntimeDir } from './runtime-dir.js'
 import { saveConfig } from './save-config.js'
-import type { SaveReport, SwitchControl } from './switch-control.js'
+import { Refused, type SaveReport, type SwitchControl } from './switch-control.js'
 import type { SwitchView } from './view.js'
 
 export interface ReloadReport {
@@ -75,10 +77,12 @@ export class ControlPlane {
 
   /** Opens everything. Throws OperatorError, with nothing left behind, when something cannot be. */
   static async start(config: Config, log: Logger, options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+    const missing = missingMemory(settingsOf(config))
+    if (missing !== undefined) throw new OperatorError(missing)
     const control = new ControlPlane(config, log, options)
     try {
       await control.#dataPlane.start()
-      for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry)
+      for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry, true)
     } catch (error) {
       await control.stop()
       throw error
@@ -184,12 +188,23 @@ export class ControlPlane {
 
   async #apply(next: Config): Promise<ReloadReport> {
     const report: ReloadReport = { added: [], removed: [], kept: [], changed: [], needsRestart: [] }
+    if (needsNewThread(settingsOf(next), this.#dataPlane.settings)) {
+      const missing = missingMemory(settingsOf(next))
+      if (missing !== undefined) throw new Refused('not-enough-memory', `${missing}; nothing was changed.`)
+    }
     const plan = this.#plan(next, report)
     const opened = await this.#attachments.openAll(plan.fresh.map(({ config }) => config))
-    for (const name of report.removed) await this.#attachments.remove(name)
-    for (const [i, transport] of opened.entries()) await this.#attachments.attach(plan.fresh[i].side, transport)
+    await this.#attachments.exchange(
+      report.removed,
+      opened.map((transport, i) => ({ side: plan.fresh[i].side, transport })),
+    )
     for (const { config } of plan.updated) await this.#attachments.update(config)
-    await this.#applySwitch(next, report)
+    try {
+      await this.#applySwitch(next, report)
+    } catch (error) {
+      this.#config = this.#asOpened(this.#config)
+      throw error
+    }
     const { maxPorts } = this.#config.switch
     this.#config = {
       ...next,
@@ -233,6 +248,15 @@ export class ControlPlane {
     return report
   }
 
+  async #replaceThread(settings: DataPlaneSettings): Promise<void> {
+    try {
+      await this.#dataPlane.replace(settings)
+    } catch (error) {
+      if (!(error instanceof CommandRefused)) throw error
+      throw new Refused('not-enough-memory', `${error.message}. The switch goes on with the settings before.`)
+    }
+  }
+
   #plan(next: Config, report: ReloadReport): Plan {
     const plan: Plan = { fresh: [], updated: [], reopened: [] }
     const entries = entriesOf(next)
@@ -264,16 +288,24 @@ export class ControlPlane {
     if (next.runtimeDir !== before.runtimeDir) report.needsRestart.push('runtimeDir')
     if (JSON.stringify(next.http) !== JSON.stringify(before.http)) report.needsRestart.push('http')
     const settings = settingsOf(next)
-    const { maxFrameSize, bufferBytes, fdb } = settings
-    const had = this.#dataPlane.settings
-    if (maxFrameSize !== had.maxFrameSize || bufferBytes !== had.bufferBytes || fdb.maxEntries !== had.fdb.maxEntries) {
-      await this.#dataPlane.replace(settings)
+    const { maxFrameSize, fdb } = settings
+    if (needsNewThread(settings, this.#dataPlane.settings)) {
+      await this.#replaceThread(settings)
       return
     }
     this.#dataPlane.adopt(settings)
     const { ageingMs, maxEntriesPerPort } = fdb
     await this.#dataPlane.command({ type: 'set-limits', maxFrameSize, ageingMs, maxEntriesPerPort })
   }
+}
+
+/** Settings that the memory of a data plane is made for. */
+function needsNewThread(next: DataPlaneSettings, now: DataPlaneSettings): boolean {
+  return (
+    next.maxFrameSize !== now.maxFrameSize ||
+    next.bufferBytes !== now.bufferBytes ||
+    next.fdb.maxEntries !== now.fdb.maxEntries
+  )
 }
 
 function entriesOf({ interfaces, transports }: Config): Entry[] {

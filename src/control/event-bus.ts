@@ -20,6 +20,22 @@ export type SwitchEvent =
   | { readonly type: 'limit-reached'; readonly port: string | null }
   | { readonly type: 'fdb-changed'; readonly mac: string | null; readonly port: string | null }
   | { readonly type: 'transport-added' | 'transport-removed' | 'transport-changed'; readonly transport: string }
+  /** It failed and was detached; its ports are down. `retryMs`: until it is tried again. */
+  | {
+      readonly type: 'transport-failed'
+      readonly transport: string
+      readonly reason: string
+      readonly retryMs: number
+    }
+  | {
+      readonly type: 'interface-failed'
+      readonly interface: string
+      readonly reason: string
+      readonly retryMs: number
+    }
+  /** It failed, and has served for a while since. */
+  | { readonly type: 'transport-recovered'; readonly transport: string }
+  | { readonly type: 'interface-recovered'; readonly interface: string }
   | { readonly type: 'interface-added' | 'interface-removed' | 'interface-changed'; readonly interface: string }
   /** Something a transport or interface reports of itself: `event` is its own name for it, e.g. `connected`. */
   | {
@@ -52,6 +68,7 @@ export const switchEventTypes = [
   ...(['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed'] as const),
   ...(['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'] as const),
   ...(['transport-added', 'transport-removed', 'transport-changed'] as const),
+  ...(['transport-failed', 'transport-recovered', 'interface-failed', 'interface-recovered'] as const),
   ...(['interface-added', 'interface-removed', 'interface-changed'] as const),
   ...(['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'] as const),
 ] as const satisfies readonly SwitchEventType[]

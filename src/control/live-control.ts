@@ -3,7 +3,7 @@ import { type Side, withEntry, withoutEntry, withSwitch } from '../config/change
 import type { Config } from '../config/config.js'
 import type { Forward } from '../config/forwards.js'
 import { surroundings } from '../config/load.js'
-import { CommandRefused, type DataPlane, type PortRecord } from '../dataplane/data-plane.js'
+import { CommandRefused, type DataPlane, DataPlaneEnded, type PortRecord } from '../dataplane/data-plane.js'
 import type { EgressPolicy, PortSettings } from '../dataplane/endpoint.js'
 import { ConfigError } from '../errors.js'
 import type { Transport } from '../transports/transport.js'
@@ -38,7 +38,7 @@ export class LiveControl implements SwitchControl {
   }
 
   changeSwitch(change: SwitchChange): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const config = this.#parts.config()
       await this.#parts.apply(withSwitch(config, change, surroundings(config.file)))
       this.#parts.bus.emit({ type: 'switch-changed' })
@@ -46,7 +46,7 @@ export class LiveControl implements SwitchControl {
   }
 
   changePort(id: number, change: PortChange): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const port = this.#portById(id)
       const name = this.#nameFor(port, change.name)
       const settings = this.#settingsFor(port, change)
@@ -57,7 +57,7 @@ export class LiveControl implements SwitchControl {
   }
 
   disconnectPort(id: number): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const port = this.#portById(id)
       if (this.#parts.attachments.get(port.endpoint)?.side === 'interfaces') {
         throw new Refused('cannot-disconnect', `${port.name} is a port of the host; switch it off with enabled: false.`)
@@ -68,7 +68,7 @@ export class LiveControl implements SwitchControl {
   }
 
   addStatic(mac: string, portReference: string): Promise<boolean> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const address = parseMac(mac) as number
       const port = this.#portByReference(portReference)
       const holder = this.#holderOf(address)
@@ -87,7 +87,7 @@ export class LiveControl implements SwitchControl {
   }
 
   removeEntry(mac: string): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const address = parseMac(mac) as number
       const holder = this.#holderOf(address)
       if (holder !== undefined) {
@@ -102,7 +102,7 @@ export class LiveControl implements SwitchControl {
   }
 
   flush(portReference: string | null): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const port = portReference === null ? null : this.#portByReference(portReference)
       await this.#parts.dataPlane.command({ type: 'flush', port: port?.index ?? null })
       this.#parts.bus.emit({ type: 'fdb-changed', mac: null, port: port?.name ?? null })
@@ -110,7 +110,7 @@ export class LiveControl implements SwitchControl {
   }
 
   add(side: Side, entry: unknown): Promise<string> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       const config = this.#parts.config()
       const next = withEntry(config, side, entry, surroundings(config.file))
       const { name } = next[side][next[side].length - 1] as { name: string }
@@ -123,7 +123,7 @@ export class LiveControl implements SwitchControl {
   }
 
   remove(side: Side, name: string): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       this.#attachment(side, name)
       await this.#parts.apply(withoutEntry(this.#parts.config(), side, name))
       this.#added.delete(name)
@@ -135,18 +135,31 @@ export class LiveControl implements SwitchControl {
   }
 
   addForward(side: Side, name: string, forward: Forward): Promise<void> {
-    return this.#parts.inTurn(() => this.#forwarding(side, name).addForward(forward))
+    return this.#inTurn(() => this.#forwarding(side, name).addForward(forward))
   }
 
   removeForward(side: Side, name: string, { protocol, host }: Pick<Forward, 'protocol' | 'host'>): Promise<void> {
-    return this.#parts.inTurn(async () => {
+    return this.#inTurn(async () => {
       if (await this.#forwarding(side, name).removeForward({ protocol, host })) return
       throw new Refused('no-such-forward', `"${name}" does not forward ${protocol} from ${host}.`)
     })
   }
 
   save(): Promise<SaveReport> {
-    return this.#parts.inTurn(() => this.#parts.save(this.#added))
+    return this.#inTurn(() => this.#parts.save(this.#added))
+  }
+
+  #inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
+    return this.#parts.inTurn(async () => {
+      try {
+        return await task()
+      } catch (error) {
+        if (!(error instanceof DataPlaneEnded)) throw error
+        const message =
+          'The data plane ended before it answered, and is being replaced; look at what holds, and try again.'
+        throw new Refused('interrupted', message)
+      }
+    })
   }
 
   #settingsFor(port: PortRecord, change: PortChange): PortSettings {

@@ -87,7 +87,11 @@ export class LiveView implements SwitchView {
 
   ready(): boolean {
     const { interfaces, transports } = this.#config()
-    return this.#attachments.all().length === interfaces.length + transports.length && this.trouble() === undefined
+    const attached = this.#attachments.all()
+    if (attached.length !== interfaces.length + transports.length || this.trouble() !== undefined) return false
+    return (
+      attached.length === 0 || attached.some(({ transport }) => this.#state(transport.config.name).state === 'serving')
+    )
   }
 
   trouble(): string | undefined {
@@ -108,9 +112,18 @@ export class LiveView implements SwitchView {
         config: effectiveEntry(transport.config),
         forwards: transport.forwards?.() ?? null,
         ports: ports.filter(port => port.endpoint === transport.config.name).length,
+        ...this.#state(transport.config.name),
         drops: this.#dataPlane.counters.readEndpoint(index),
         findings: findings.filter(({ subject }) => subject.kind !== 'port' && subject.name === transport.config.name),
       }))
+  }
+
+  #state(name: string): Pick<TransportView, 'state' | 'reason' | 'failures'> {
+    const failure = this.#dataPlane.failures.get(name)
+    const failures = this.#attachments.failures.count(name)
+    return failure?.failed === true
+      ? { state: 'failed', reason: failure.reason, failures }
+      : { state: 'serving', reason: null, failures }
   }
 
   #port(port: PortRecord, findings: readonly FindingView[]): PortView {

@@ -22,6 +22,8 @@ export type RefusedCode =
   | 'cannot-disconnect'
   | 'file-changed'
   | 'not-saved'
+  | 'interrupted'
+  | 'not-enough-memory'
 
 /** What is asked for does not fit what is there. `message` is one sentence. */
 export class Refused extends Error {

@@ -64,6 +64,12 @@ export interface TransportView {
   /** Null where there is no such thing. */
   forwards: readonly Forward[] | null
   ports: number
+  /** `failed`: it was detached, and is tried again. */
+  state: 'serving' | 'failed'
+  /** Why it failed; null while it serves. One clause. */
+  reason: string | null
+  /** How often it failed since it was opened. */
+  failures: number
   drops: Record<EndpointDropReason, number>
   /** What is wrong with it now, its ports apart. */
   findings: readonly FindingView[]
@@ -123,7 +129,7 @@ export interface SwitchView {
   fdb(query: FdbQuery): Promise<FdbPageView>
   /** What is wrong now: errors first, then the oldest first. `notListed` counts what exceeded a bound. */
   findings(): { findings: FindingView[]; notListed: number }
-  /** True once every transport is open and the data plane turns. */
+  /** True once every transport is open, the data plane turns, and not every transport has failed. */
   ready(): boolean
   /** Undefined when well, else one sentence that says what is wrong. */
   trouble(): string | undefined

@@ -7,27 +7,27 @@ import { FdbStat } from '../switch/fdb.js'
 import { Switch } from '../switch/switch.js'
 import { formatMac } from '../wire/ethernet.js'
 import { Captures } from './captures.js'
+import { ContainedEndpoints, type EndpointFactory } from './contained-endpoints.js'
 import { DescriptorTable } from './descriptor-table.js'
 import { Egress } from './egress.js'
-import { POOL_RESERVE } from './egress-queue.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
 import { Engine } from './engine.js'
 import { EventReporter } from './event-reporter.js'
 import { FindingReporter } from './finding-reporter.js'
 import { FrameList } from './frame-list.js'
 import { FramePool } from './frame-pool.js'
+import { MIN_SLOTS } from './memory-size.js'
 import type { Command, EndpointSpec, Event, WorkerInit } from './messages.js'
 import { Mirrors } from './mirrors.js'
 import { PortTable, type Restorable } from './port-table.js'
-import { BATCH, ReceiveBatch } from './receive-batch.js'
+import { ReceiveBatch } from './receive-batch.js'
 import { ENDPOINT_PORTS_MADE, endpointDropReasons, PortField, SharedCounters, SwitchField } from './shared-memory.js'
 import { Tracer } from './tracer.js'
 
 /** Between two looks at each endpoint; a little less than the engine's longest sleep, so that none is skipped. */
 const TICK_MS = 900
 
-/** Makes the data plane's half of a transport. */
-export type EndpointFactory = (spec: EndpointSpec, host: EndpointHost) => Endpoint
+export type { EndpointFactory } from './contained-endpoints.js'
 
 export interface DataPlaneParts {
   os: Os
@@ -47,8 +47,7 @@ export class DataPlaneThread {
   readonly #parts: DataPlaneParts
   readonly #counters: SharedCounters
   readonly #descriptors: DescriptorTable
-  readonly #egress: Egress
-  readonly #endpoints = new Map<string, Endpoint>()
+  readonly #endpoints: ContainedEndpoints
   readonly #reporter: EventReporter
   readonly #findings: FindingReporter
   readonly #captures: Captures
@@ -67,7 +66,7 @@ export class DataPlaneThread {
     const { cells } = this.#counters
     this.#statsBase = cells.slice(SwitchField.fdbLearned, SwitchField.fdbLearned + 4)
     this.#reporter = new EventReporter(cells)
-    this.pool = new FramePool(settings.bufferBytes, settings.maxFrameSize, 2 * BATCH + POOL_RESERVE)
+    this.pool = new FramePool(settings.bufferBytes, settings.maxFrameSize, MIN_SLOTS)
     this.core = new Switch({
       ...settings.fdb,
       maxPorts: shape.maxPorts,
@@ -94,7 +93,6 @@ export class DataPlaneThread {
     const captures = this.#captures
     const mirrors = new Mirrors(shape.maxPorts)
     const egress = new Egress(shape.maxPorts, this.pool, this.#counters, this.#descriptors, tracer, captures)
-    this.#egress = egress
     this.ports = new PortTable({
       core: this.core,
       egress,
@@ -106,6 +104,10 @@ export class DataPlaneThread {
       maxPorts: shape.maxPorts,
       clock,
       emit,
+    })
+    this.#endpoints = new ContainedEndpoints({
+      ...{ pool: this.pool, ports: this.ports, descriptors: this.#descriptors, egress },
+      ...{ factory: parts.endpointFactory, emit, clock },
     })
     this.engine = new Engine({
       poller,
@@ -124,40 +126,57 @@ export class DataPlaneThread {
       clock,
       commands: () => this.#runCommands(),
       slowWork: now => this.#slowWork(now),
+      endpoints: this.#endpoints,
     })
     this.#host = this.#createHost()
     // The wake-up descriptor has no endpoint; the engine knows it by its number.
     this.#descriptors.watch(init.wakeFd, null as unknown as Endpoint)
-    for (const { ports } of init.endpoints) for (const { index } of ports) this.ports.reserve(index)
-    for (const spec of init.endpoints) this.#attach(spec)
+    for (const { name, ports } of init.endpoints) for (const port of ports) this.ports.reserve(name, port)
+    for (const spec of init.endpoints) this.#attachAgain(spec)
     this.core.flushAbsent()
+    this.ports.bindStatics()
     emit({ type: 'started' })
   }
 
-  #attach(spec: EndpointSpec): void {
+  /** What the data plane before this one had. One that cannot be made anew must not keep the others from it. */
+  #attachAgain(spec: EndpointSpec): void {
+    const { emit, clock } = this.#parts
+    const reason = this.#attach(spec)
+    if (reason !== null) emit({ type: 'endpoint-failed', name: spec.name, reason, stack: null, at: clock() })
+  }
+
+  /** Returns why not; null when it serves. */
+  #attach(spec: EndpointSpec): string | null {
     for (const port of spec.ports) this.#restorable.set(port.index, port)
-    const endpoint = this.#parts.endpointFactory(spec, this.#host)
-    this.#endpoints.set(spec.name, endpoint)
-    endpoint.open()
+    return this.#endpoints.attach(spec, this.#host)
   }
 
   #createHost(): EndpointHost {
     const { ports } = this
+    const { maxPorts } = this.#parts.init.shape
+    const guardOf = (endpoint: Endpoint) => this.#endpoints.guardOf(endpoint)
     return {
       os: this.#parts.os,
       pool: this.pool,
       now: this.#parts.clock,
-      addPort: (endpoint, port) => ports.add(endpoint, port),
+      addPort: (endpoint, port) => ports.add(guardOf(endpoint), port),
+      needPort: (endpoint, port) => {
+        const index = ports.add(guardOf(endpoint), port)
+        if (index < 0)
+          throw new Error(`no place for port "${port.name}": all ${maxPorts} ports are in use (switch.maxPorts)`)
+        return index
+      },
+      failed: (endpoint, error) => guardOf(endpoint).fail('receive', error),
       restorePort: (endpoint, port, index) => {
-        ports.restore(endpoint, port, index, this.#restorable.get(index) as Restorable)
+        ports.restore(guardOf(endpoint), port, index, this.#restorable.get(index) as Restorable)
       },
       portUp: (index, update) => ports.up(index, update),
       portDown: (index, update) => ports.down(index, update),
       portRestored: index => ports.up(index, { peer: null, restore: null }, true),
       removePort: index => ports.remove(index),
-      watch: (endpoint, fd) => this.#descriptors.watch(fd, endpoint),
+      watch: (endpoint, fd) => this.#descriptors.watch(fd, guardOf(endpoint)),
       unwatch: fd => this.#descriptors.unwatch(fd),
-      awaitConnected: (endpoint, fd) => this.#descriptors.awaitConnected(fd, endpoint),
+      awaitConnected: (endpoint, fd) => this.#descriptors.awaitConnected(fd, guardOf(endpoint)),
       updateRestore: (index, restore) => this.#parts.emit({ type: 'port-restore', index, restore }),
       lookAgain: fd => {
         const descriptor = this.#descriptors.byFd(fd)
@@ -176,6 +195,7 @@ export class DataPlaneThread {
   #runCommands(): void {
     for (let next = this.#parts.nextCommand(); next !== undefined; next = this.#parts.nextCommand()) {
       const error = this.#execute(next.command)
+      this.#endpoints.detachFailed()
       this.#publish()
       this.#parts.emit({ type: 'reply', id: next.id, error })
     }
@@ -185,19 +205,20 @@ export class DataPlaneThread {
   #execute(command: Command): string | null {
     switch (command.type) {
       case 'attach':
-        this.#attach(command.endpoint)
-        return null
+        return this.#attach(command.endpoint)
       case 'detach':
-        this.#endpoint(command.name).close()
-        this.#endpoints.delete(command.name)
+        this.#endpoints.close(command.name)
         this.#findings.forget(command.name)
         return null
       case 'endpoint':
-        this.#endpoint(command.name).message(command.message)
+        // One that has failed is made anew from what its other half says then.
+        this.#endpoints.get(command.name)?.message(command.message)
         return null
-      case 'set-policy':
-        this.ports.setPolicy(this.#endpoint(command.name), command.policy)
+      case 'set-policy': {
+        const endpoint = this.#endpoints.get(command.name)
+        if (endpoint !== undefined) this.ports.setPolicy(endpoint, command.policy)
         return null
+      }
       case 'set-port':
         return this.ports.setPort(command.index, command.id, command.settings)
       case 'disconnect':
@@ -224,7 +245,7 @@ export class DataPlaneThread {
         this.#parts.emit({ type: 'capture-stopped', id: command.id, counts: this.#captures.stop(command.id) })
         return null
       case 'stop':
-        for (const endpoint of this.#endpoints.values()) endpoint.close()
+        this.#endpoints.closeAll()
         this.engine.running = false
         return null
       default:
@@ -232,27 +253,15 @@ export class DataPlaneThread {
     }
   }
 
-  /** Reports what the next data plane needs to go on in the middle of things. What waits in queues is lost, as always. */
+  /** Reports what the next data plane needs to go on in the middle of things. What waits in queues is lost, and counted by the next. */
   handOver(): void {
     this.engine.finishHeld()
-    for (const endpoint of this.#endpoints.values()) endpoint.handOver?.(port => this.#egress.head(port))
+    this.#endpoints.handOver()
   }
 
   /** After a fault of ours: whatever can still be said helps the next data plane. */
   lastWords(): void {
-    for (const endpoint of this.#endpoints.values()) {
-      try {
-        endpoint.handOver?.(port => this.#egress.head(port))
-      } catch {
-        // The fault that ends this thread may be in there; that one is reported.
-      }
-    }
-  }
-
-  #endpoint(name: string): Endpoint {
-    const endpoint = this.#endpoints.get(name)
-    if (endpoint === undefined) throw new Error(`no endpoint ${name}`)
-    return endpoint
+    this.#endpoints.handOver()
   }
 
   /** Ageing sweeps the whole table in about ten calls, so an entry outlives its time by seconds at most. */
@@ -262,7 +271,7 @@ export class DataPlaneThread {
     this.core.age(now, Math.ceil(this.core.fdb.capacity / 10))
     if (now >= this.#tickAt) {
       this.#tickAt = now + TICK_MS
-      for (const endpoint of this.#endpoints.values()) endpoint.tick(now)
+      this.#endpoints.tick(now)
     }
     this.#publish()
   }

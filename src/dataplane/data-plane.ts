@@ -10,45 +10,30 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import type { Logger } from '../log.js'
 import { closeAll, type Os } from '../os/os.js'
-import { type Waker, wake } from '../os/waker.js'
+import type { Waker } from '../os/waker.js'
 import { Fdb } from '../switch/fdb.js'
 import { sharedClock } from './clock.js'
+import { CommandChannel, CommandRefused, DataPlaneEnded } from './command-channel.js'
 import type { PortSettings } from './endpoint.js'
-import type {
-  Command,
-  DataPlaneSettings,
-  EndpointSpec,
-  Event,
-  FindingEvent,
-  RaisedFinding,
-  Request,
-  RestoredPort,
-  WorkerInit,
-} from './messages.js'
+import { EndpointFailures } from './endpoint-failures.js'
+import { startThread } from './forwarding-thread.js'
+import type { Command, DataPlaneSettings, EndpointSpec, Event, WorkerInit } from './messages.js'
+import { type PortRecord, PortRecords } from './port-records.js'
+import { RaisedFindings } from './raised-findings.js'
 import { SharedCounters, type SharedMemoryShape, SwitchField } from './shared-memory.js'
 
 /** Waits between restarts, in milliseconds, when they follow each other; the last one from then on. */
 const RESTART_DELAYS_MS = [0, 100, 500, 1000, 5000]
 /** A thread that ran this long was not part of a series. */
 const STABLE_MS = 10_000
-/** A command that is not answered in this time is a fault. */
-const REPLY_TIMEOUT_MS = 10_000
 /** A turn takes at most a second and a bit; a data plane silent for longer is stuck. */
 const STALL_MS = 5000
 
-export interface PortRecord extends RestoredPort {
-  /** What the endpoint called it; `name` may have been changed since. */
-  readonly givenName: string
-  endpoint: string
-  kind: string
-  /** Opened by the endpoint for this port alone. */
-  descriptors?: readonly number[]
-  /** Milliseconds since 1970 at the last change. */
-  since: number
-}
+export { CommandRefused, DataPlaneEnded } from './command-channel.js'
+export type { PortRecord } from './port-records.js'
 
 interface Attached {
   /** The specification, with what the transport says now. */
@@ -58,14 +43,33 @@ interface Attached {
 interface DataPlaneEvents {
   event: [Event]
   restarted: [number]
+  /** Name, reason, milliseconds until it is tried again. Once for each reason in a series of failures. */
+  'endpoint-failed': [string, string, number]
+  /** Name. The series is over. */
+  'endpoint-recovered': [string]
 }
 
-/** The data plane could not do what it was asked, for a reason that is nobody's fault; it changed nothing. */
-export class CommandRefused extends Error {}
+/** Commands whose effect the next data plane has anyway, since it is made from the same state. */
+const CARRIED: ReadonlySet<Command['type']> = new Set(['set-policy', 'set-limits', 'endpoint', 'capture-start'])
+
+/** A thread that is replaced by one with other settings. */
+interface Replacement {
+  readonly settings: DataPlaneSettings
+  readonly fdb: SharedArrayBuffer
+  /** The thread before has ended. */
+  ended: boolean
+  /** Why the new settings did not do. */
+  failure: string | null
+}
 
 export class DataPlane extends EventEmitter<DataPlaneEvents> {
   readonly counters: SharedCounters
-  readonly ports = new Map<number, PortRecord>()
+  readonly failures = new EndpointFailures({
+    retry: name => void this.#retry(name),
+    failed: (name, reason, retryMs) => this.emit('endpoint-failed', name, reason, retryMs),
+    recovered: name => this.emit('endpoint-recovered', name),
+  })
+  readonly #records = new PortRecords(event => this.emit('event', event))
   restarts = 0
   #settings: DataPlaneSettings
   #fdb: SharedArrayBuffer
@@ -73,18 +77,18 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   readonly #log: Logger
   readonly #clock = sharedClock()
   readonly #endpoints = new Map<string, Attached>()
-  /** What the data plane says is wrong, by subject and code. */
-  readonly #findings = new Map<string, RaisedFinding>()
-  readonly #replies = new Map<number, { resolve: () => void; reject: (error: Error) => void; timer: NodeJS.Timeout }>()
+  readonly #findings = new RaisedFindings()
+  readonly #channel: CommandChannel
   #worker: Worker | null = null
   #port: MessagePort | null = null
   #privateDescriptors: readonly number[] = []
-  #nextRequest = 1
   #startedAt = 0
   #deaths = 0
   #stopping = false
   readonly #stopWaiting = new AbortController()
-  #replacing = false
+  #replacement: Replacement | null = null
+  /** What the last thread that failed said. */
+  #lastError = ''
   #running: Promise<void> = Promise.resolve()
 
   constructor(os: Os, settings: DataPlaneSettings, shape: SharedMemoryShape, log: Logger) {
@@ -92,6 +96,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#log = log
     this.#settings = settings
     this.#waker = os.createWaker()
+    this.#channel = new CommandChannel(this.#waker)
     this.counters = new SharedCounters(shape)
     this.counters.cells[SwitchField.nextPortId] = 1
     this.#fdb = new SharedArrayBuffer(Fdb.bytesFor(settings.fdb.maxEntries))
@@ -100,6 +105,11 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   /** Memory of the filtering database; read it with FdbReader. Replaced when its size changes. */
   get fdb(): SharedArrayBuffer {
     return this.#fdb
+  }
+
+  /** By index. */
+  get ports(): ReadonlyMap<number, PortRecord> {
+    return this.#records.byIndex
   }
 
   get settings(): DataPlaneSettings {
@@ -112,23 +122,53 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     return this.#running
   }
 
-  async attach(name: string, spec: () => Omit<EndpointSpec, 'ports'>): Promise<void> {
+  /**
+   * Hands an endpoint to the data plane. Rejects with CommandRefused when it cannot be opened, and nothing of it is left then; with
+   * `keep`, it stays as one that failed, and is tried again.
+   */
+  async attach(name: string, spec: () => Omit<EndpointSpec, 'ports'>, keep = false): Promise<void> {
     this.#endpoints.set(name, { spec })
     this.counters.clearEndpoint(spec().index)
-    await this.#command({ type: 'attach', endpoint: { ...spec(), ports: [] } })
+    try {
+      await this.#command({ type: 'attach', endpoint: { ...spec(), ports: [] } })
+      // A thread that started meanwhile has opened it by itself.
+      const failure = this.failures.get(name)
+      if (failure?.failed === true && !keep) throw new CommandRefused(failure.reason)
+    } catch (error) {
+      if (keep) {
+        if (error instanceof CommandRefused) this.failures.add(name, error.message)
+        return
+      }
+      await this.detach(name)
+      throw error
+    }
   }
 
-  /** After this, nobody uses the transport's descriptors. */
+  /** After this, nothing uses the transport's descriptors. */
   async detach(name: string): Promise<void> {
     this.#endpoints.delete(name)
-    await this.#command({ type: 'detach', name })
+    this.failures.forget(name)
+    try {
+      await this.#command({ type: 'detach', name })
+    } catch (error) {
+      // The next thread is made without it.
+      if (!(error instanceof DataPlaneEnded)) throw error
+    }
     this.#abandonPorts(port => port.endpoint === name)
-    this.#forgetFindings(({ subject }) => subject === name)
+    this.#findings.forget(name)
   }
 
-  /** Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. */
+  /**
+   * Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. Rejects with
+   * DataPlaneEnded when the thread ends before it answers and the next one would not do it by itself.
+   */
   async command(command: Command): Promise<void> {
-    await this.#command(command)
+    try {
+      await this.#command(command)
+    } catch (error) {
+      if (!(error instanceof DataPlaneEnded && CARRIED.has(command.type))) throw error
+      await this.#running
+    }
   }
 
   /**
@@ -147,22 +187,30 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     }
   }
 
-  /** Takes settings that the loop's memory was made for: a new thread on the same descriptors, which is not counted a restart. */
+  /**
+   * Takes settings that the loop's memory was made for: a new thread on the same descriptors, which is not counted a restart. Rejects
+   * with CommandRefused when no thread can be made with them; then one with the settings before goes on.
+   */
   async replace(settings: DataPlaneSettings): Promise<void> {
+    const before = { settings: this.#settings, fdb: this.#fdb }
     if (settings.fdb.maxEntries !== this.#settings.fdb.maxEntries) {
       // A table of another size starts empty: learning again costs each address one flood.
-      this.#fdb = new SharedArrayBuffer(Fdb.bytesFor(settings.fdb.maxEntries))
+      this.#fdb = allocate(Fdb.bytesFor(settings.fdb.maxEntries))
     }
     this.#settings = settings
     // A thread that is just starting was made from the settings before.
     await this.#running
     if (this.#worker === null) return this.#running
-    this.#replacing = true
+    const replacement: Replacement = { ...before, ended: false, failure: null }
+    this.#replacement = replacement
     const worker = this.#worker
     const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
     await this.#command({ type: 'hand-over' }).catch(() => worker.terminate())
     await exited
     await this.#running
+    if (replacement.failure === null) return
+    await this.#running
+    throw new CommandRefused(replacement.failure)
   }
 
   /** Settings that were changed by a command and hold for the next thread too. */
@@ -180,6 +228,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   async stop(): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
+    this.failures.stop()
     this.#stopWaiting.abort()
     // A thread that is just starting takes no command yet, and must not be left with descriptors that are closed.
     await this.#running.catch(() => {})
@@ -194,7 +243,6 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   async #spawn(): Promise<void> {
-    const { port1, port2 } = new MessageChannel()
     const init: WorkerInit = {
       settings: { ...this.#settings, fdb: { ...this.#settings.fdb, hashSeed: randomBytes(4).readInt32LE() } },
       shape: this.counters.shape,
@@ -202,38 +250,39 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       fdb: this.#fdb,
       wakeFd: this.#waker.readFd,
       endpoints: [...this.#endpoints.values()].map(({ spec }) => this.#withPorts(spec())),
-      findings: [...this.#findings.values()],
+      findings: this.#findings.all(),
     }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: { init, port: port2 },
-      transferList: [port2],
-      name: 'dataplane',
+    const thread = startThread(init, {
+      event: event => this.#receive(event),
+      started: worker => {
+        this.#worker = worker
+        this.#replacement = null
+      },
+      failed: error => {
+        this.#lastError = error.message
+        this.#log.error({ err: String(error.stack ?? error) }, 'the data plane failed')
+      },
+      exited: port => this.#exited(port),
     })
-    this.#port = port1
+    this.#port = thread.port
     this.#startedAt = Date.now()
-    worker.on('error', error => this.#log.error({ err: String(error.stack ?? error) }, 'the data plane failed'))
-    await new Promise<void>((resolve, reject) => {
-      port1.on('message', (event: Event) => {
-        if (event.type === 'started') {
-          this.#worker = worker
-          resolve()
-        }
-        this.#receive(event)
-      })
-      worker.once('exit', () => {
-        reject(new Error('the data plane ended while starting'))
-        this.#exited(port1)
-      })
-    })
+    await thread.running
   }
 
   #withPorts(spec: Omit<EndpointSpec, 'ports'>): EndpointSpec {
-    const ports = [...this.ports.values()].filter(port => port.endpoint === spec.name)
-    return {
-      ...spec,
-      ports: ports.map(({ index, id, givenName: name, up, peer, restore, settings }) => {
-        return { index, id, name, up, peer, restore, settings }
-      }),
+    return { ...spec, ports: this.#records.restored(spec.name) }
+  }
+
+  /** Makes an endpoint that failed anew, from what it had reported. */
+  async #retry(name: string): Promise<void> {
+    try {
+      const attached = this.#endpoints.get(name)
+      if (attached !== undefined) await this.#command({ type: 'attach', endpoint: this.#withPorts(attached.spec()) })
+    } catch (error) {
+      // Should the thread have ended, the next one tries again.
+      if (this.#endpoints.has(name) && !(error instanceof DataPlaneEnded)) {
+        this.failures.add(name, (error as Error).message)
+      }
     }
   }
 
@@ -247,14 +296,12 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#privateDescriptors = []
     this.#worker = null
     this.#port = null
-    for (const { resolve, timer } of this.#replies.values()) {
-      clearTimeout(timer)
-      resolve()
-    }
-    this.#replies.clear()
+    this.#channel.abandon()
     if (this.#stopping) return
-    if (this.#replacing) this.#replacing = false
-    else this.#countDeath()
+    const replacement = this.#replacement
+    if (replacement === null) this.#countDeath()
+    else if (!replacement.ended) replacement.ended = true
+    else this.#rollBack(replacement)
     const waitMs = RESTART_DELAYS_MS[Math.min(this.#deaths, RESTART_DELAYS_MS.length - 1)]
     this.#running = delay(waitMs, undefined, { signal: this.#stopWaiting.signal })
       .catch(() => {})
@@ -272,9 +319,17 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     }
   }
 
+  /** No thread could be made with the new settings: the next one gets those before. */
+  #rollBack(replacement: Replacement): void {
+    this.#settings = replacement.settings
+    this.#fdb = replacement.fdb
+    this.#replacement = null
+    replacement.failure = `the data plane does not start with these settings: ${this.#lastError}`
+  }
+
   /** Ports whose thread died before it could close them. */
   #abandonPorts(isAbandoned: (port: PortRecord) => boolean): void {
-    for (const port of [...this.ports.values()].filter(isAbandoned)) {
+    for (const port of [...this.#records.byIndex.values()].filter(isAbandoned)) {
       closeAll(port.descriptors ?? [])
       this.#receive({ type: 'port-removed', index: port.index, id: port.id, at: this.#clock() })
     }
@@ -287,6 +342,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   #receive(event: Event): void {
+    if (this.#records.take(event)) {
+      if (event.type === 'port-removed') this.#findings.forget(event.index)
+      return
+    }
     switch (event.type) {
       case 'opened':
         this.#privateDescriptors = event.descriptors
@@ -294,82 +353,36 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       case 'started':
         return
       case 'reply':
-        this.#settle(event.id, event.error)
+        this.#channel.settle(event.id, event.error)
         return
-      case 'port-added': {
-        const { index, id, name, transport, kind, staticAddresses } = event
-        // A name that its owner needs now is given back by whoever borrowed it.
-        for (const port of this.ports.values()) if (port.name === name) port.name = port.givenName
-        this.ports.set(index, {
-          ...{ index, id, name, givenName: name, endpoint: transport, kind },
-          ...{ up: false, peer: null, restore: null, since: Date.now() },
-          settings: { enabled: true, policy: {}, staticAddresses },
-        })
-        break
-      }
-      case 'port-up':
-      case 'port-down': {
-        const port = this.ports.get(event.index)
-        if (port !== undefined) {
-          Object.assign(port, {
-            up: event.type === 'port-up',
-            peer: event.peer,
-            restore: event.restore,
-            descriptors: event.descriptors ?? [],
-            since: Date.now(),
-          })
-        }
-        break
-      }
-      case 'port-restore': {
-        const port = this.ports.get(event.index)
-        if (port !== undefined) port.restore = event.restore
+      case 'endpoint-opened':
+        this.#records.settle(event.name)
+        this.failures.opened(event.name)
         return
-      }
-      case 'port-removed':
-        this.emit('event', event)
-        this.ports.delete(event.index)
-        this.#forgetFindings(({ subject }) => subject === event.index)
+      case 'endpoint-failed':
+        this.#log.error({ name: event.name, err: event.stack ?? event.reason }, 'a transport failed on the data plane')
+        if (this.#endpoints.has(event.name)) this.failures.add(event.name, event.reason)
         return
       case 'finding':
-        this.#noteFinding(event)
+        this.#findings.note(event)
         break
     }
     this.emit('event', event)
-  }
-
-  #noteFinding({ subject, owner, code, raised }: FindingEvent): void {
-    const key = `${typeof subject} ${subject} ${code}`
-    if (raised) this.#findings.set(key, { subject, owner, code })
-    else this.#findings.delete(key)
-  }
-
-  #forgetFindings(isGone: (finding: RaisedFinding) => boolean): void {
-    for (const [key, finding] of this.#findings) if (isGone(finding)) this.#findings.delete(key)
   }
 
   #command(command: Command): Promise<void> {
     // A thread that is starting was made from the state before; it takes what came since once it runs.
     const port = this.#port
     if (port === null) return this.#running
-    const id = this.#nextRequest++
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#replies.delete(id)
-        reject(new Error(`the data plane did not answer '${command.type}' in ${REPLY_TIMEOUT_MS / 1000} s`))
-      }, REPLY_TIMEOUT_MS)
-      this.#replies.set(id, { resolve, reject, timer })
-      port.postMessage({ id, command } satisfies Request)
-      wake(this.#waker.writeFd)
-    })
+    return this.#channel.send(port, command)
   }
+}
 
-  #settle(id: number, error: string | null): void {
-    const waiting = this.#replies.get(id)
-    if (waiting === undefined) return
-    this.#replies.delete(id)
-    clearTimeout(waiting.timer)
-    if (error === null) waiting.resolve()
-    else waiting.reject(new CommandRefused(error))
+/** Throws CommandRefused where there is not so much memory. */
+function allocate(bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes)
+  } catch {
+    throw new CommandRefused(`there is no memory for ${bytes} bytes`)
   }
 }

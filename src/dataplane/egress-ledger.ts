@@ -14,6 +14,7 @@ export const TransmitDrop = {
   PEER_GONE: transmitDropReasons.indexOf('peer-gone'),
   ERROR: transmitDropReasons.indexOf('error'),
   IMPAIRED: transmitDropReasons.indexOf('impaired'),
+  RESTART: transmitDropReasons.indexOf('restart'),
 } as const
 
 export class EgressLedger {
@@ -56,6 +57,11 @@ export class EgressLedger {
   /** Counts dropped frames that no capture can be shown any more. `reason`: one of `TransmitDrop`. */
   drop(port: number, reason: number, frames: number): void {
     this.#cells[this.#rowOf[port] + PortField.transmitDrop + reason] += frames
+  }
+
+  /** Sets the gauge of frames that the port's impairment holds. */
+  gaugeLine(port: number, frames: number): void {
+    this.#cells[this.#rowOf[port] + PortField.lineFrames] = frames
   }
 
   /** Sets the gauge of frames that wait in the port's queue. */

@@ -38,11 +38,30 @@ export class EgressQueue {
 
   /**
    * The same for a frame that was sent in part, and so goes first and cannot be dropped: no limit holds. False only when the
-   * memory is used up to what the next batch needs.
+   * memory is used up to what the next batch needs. A frame in a slot costs one too: the batch it came in takes another.
    */
   pushUnfinished(offset: number, length: number): boolean {
     if (this.count > 0) throw new Error('a frame sent in part can only be the first to wait')
-    return (this.#pool.isSlot(offset) || this.#pool.free > BATCH) && this.#append(offset, length)
+    return this.#pool.free > BATCH && this.#append(offset, length)
+  }
+
+  /**
+   * Takes over what waits in another queue, in order and without asking for memory again: up to the limit, but `least` frames at least.
+   * Returns how many frames did not fit and were let go. The other queue is empty after it.
+   */
+  takeOver(other: EgressQueue, least: number): number {
+    const kept = Math.min(other.count, Math.max(this.#limit, least))
+    for (let i = 0; i < kept; i++) {
+      const from = (other.head + i) & other.#mask
+      this.offset[i] = other.offset[from]
+      this.length[i] = other.length[from]
+    }
+    this.head = 0
+    this.count = kept
+    const refused = other.count - kept
+    for (let i = kept; i < other.count; i++) this.#pool.release(other.offset[(other.head + i) & other.#mask])
+    other.count = 0
+    return refused
   }
 
   /** How many of the waiting frames lie behind each other in the ring, from `head`. */

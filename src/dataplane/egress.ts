@@ -99,25 +99,22 @@ export class Egress {
     this.setQueueLimit(port, queueFrames)
   }
 
-  removePort(port: number): void {
-    this.drain(port)
-    this.setImpairment(port, '', null)
+  /** `reason`: why what waits for the port is dropped; one of `TransmitDrop`. */
+  removePort(port: number, reason: number = PEER_GONE): void {
+    this.drain(port, reason)
+    this.#impairments.remove(port)
     this.#endpointOf[port] = null
     this.#queueOf[port] = null
   }
 
-  /** Frames that wait already stay, up to the new limit. */
+  /** Frames that wait already stay, up to the new limit; one that was sent in part stays in any case. */
   setQueueLimit(port: number, queueFrames: number): void {
     const before = this.#queueOf[port]
     if (before?.limit === queueFrames) return
     const queue = new EgressQueue(this.#pool, queueFrames)
-    let unfinished = this.#endpointOf[port]?.unfinished?.(port) === true
-    for (; before !== null && before.count > 0; before.shift(1)) {
-      const offset = before.offset[before.head]
-      const length = before.length[before.head]
-      if (unfinished) queue.pushUnfinished(offset, length)
-      else if (!queue.push(offset, length)) this.#ledger.drop(port, QUEUE_FULL, 1)
-      unfinished = false
+    if (before !== null) {
+      const least = this.#endpointOf[port]?.unfinished?.(port) === true ? 1 : 0
+      this.#ledger.drop(port, QUEUE_FULL, queue.takeOver(before, least))
     }
     this.#queueOf[port] = queue
     this.#ledger.gauge(port, queue.count)
@@ -192,13 +189,13 @@ export class Egress {
     if (queue.count === 0) this.#unblock(port)
   }
 
-  /** Drops what waits, because nobody is there to get it. */
-  drain(port: number): void {
+  /** Drops what waits for the port, by default because nothing is at its other end. */
+  drain(port: number, reason: number = PEER_GONE): void {
     const queue = this.#queueOf[port]
     if (queue === null) return
-    this.#ledger.drop(port, PEER_GONE, this.#impairments.discard(port))
+    this.#ledger.drop(port, reason, this.#impairments.discard(port))
     for (let count = queue.contiguous(); count > 0; count = queue.contiguous()) {
-      this.#ledger.dropFrames(port, PEER_GONE, queue.offset, queue.length, queue.head, count)
+      this.#ledger.dropFrames(port, reason, queue.offset, queue.length, queue.head, count)
       queue.shift(count)
     }
     this.#ledger.gauge(port, queue.count)
@@ -265,6 +262,9 @@ export class Egress {
           this.#ledger.drop(port, OVERSIZE, 1)
           done++
           break
+        case Fault.failed:
+          this.#ledger.dropFrames(port, ERROR, offsets, lengths, first + done, count - done)
+          return count
         case Fault.gone:
           this.#gone = true
           this.#ledger.dropFrames(port, PEER_GONE, offsets, lengths, first + done, count - done)

@@ -6,7 +6,8 @@
  * have a descriptor of its own to send on. The other half, which opens sockets and files, lives on the main thread.
  *
  * The contract, once for all transports:
- * - Nothing here ever blocks. No call throws because of what a peer does.
+ * - Nothing here ever blocks. No call throws because of what a peer does. An exception is a fault of the endpoint: the data plane
+ *   detaches it, and makes it anew from what it had reported, as if the thread had died; see guard.ts.
  * - A frame belongs to the pool. `transmit` may read it until it returns, and must not keep it.
  * - Descriptors belong to the main thread, which hands them to the next data plane should this one die. An endpoint that
  *   opens one reports it (`PortUpdate.descriptors`), and closes it when its port is closed.
@@ -68,6 +69,11 @@ export interface Endpoint {
   message(message: EndpointMessage): void
   /** Closes its ports and the descriptors it opened itself. */
   close(): void
+  /**
+   * Instead of `close`, after one of its methods threw: another endpoint goes on with its ports and descriptors. Lets go of what it
+   * shares with other endpoints, and of nothing else.
+   */
+  abandon?(): void
 }
 
 export const Fault = {
@@ -81,6 +87,8 @@ export const Fault = {
   gone: 3,
   /** As `skip`: the way to the peer takes no frame of this length. */
   tooLong: 4,
+  /** The endpoint does not serve any more: nothing can be sent. */
+  failed: 5,
 } as const
 export type Fault = (typeof Fault)[keyof typeof Fault]
 
@@ -90,8 +98,18 @@ export interface EndpointHost {
   readonly pool: FramePool
   /** Milliseconds on the clock all threads share. */
   now(): number
-  /** Makes a port that is down. Returns its index, or -1 when the switch has no place for another. */
+  /**
+   * Makes a port for a peer, down. Returns its index, or -1 when the switch has no place for another: then the peer is not served, and
+   * counted as `peer-limit`.
+   */
   addPort(endpoint: Endpoint, port: EndpointPort): number
+  /**
+   * Makes a port that the endpoint cannot do without, down. Throws when the switch has no place for it, and the endpoint lets it: it is
+   * detached, reported, and tried again.
+   */
+  needPort(endpoint: Endpoint, port: EndpointPort): number
+  /** Detaches an endpoint on whose behalf another one found a fault. */
+  failed(endpoint: Endpoint, error: unknown): void
   /** Makes a port that existed in an earlier data plane, with its index and counters. */
   restorePort(endpoint: Endpoint, port: EndpointPort, index: number): void
   /** A restored port that was up is up again; nobody needs to be told. */

@@ -6,8 +6,9 @@
  * gets its turn before it is asked again. Nothing in a turn blocks, and nothing is allocated for a frame.
  *
  * The wait is bounded (MAX_WAIT_MS), because process exit and the replacement of this thread wait for it; a wake-up
- * descriptor ends it when a command comes. Errors of peers are answers and are handled where they occur; an exception that
- * leaves a turn is a fault of ours, ends this thread, and another takes over its descriptors.
+ * descriptor ends it when a command comes. Errors of peers are answers and are handled where they occur; an exception of an endpoint
+ * stays in its guard, and the endpoint is detached at the end of the turn; an exception that leaves a turn is a fault of the loop
+ * itself, ends this thread, and another takes over its descriptors.
  */
 import type { Poller } from '../os/poller.js'
 import { READABLE, WRITABLE } from '../os/poller.js'
@@ -17,6 +18,7 @@ import { Verdict } from '../switch/switch.js'
 import { HEADER_SIZE } from '../wire/ethernet.js'
 import { BackPressure } from './back-pressure.js'
 import type { Captures } from './captures.js'
+import type { ContainedEndpoints } from './contained-endpoints.js'
 import type { Descriptor, DescriptorTable } from './descriptor-table.js'
 import { type Egress, type Frames, RETRY_MS } from './egress.js'
 import type { Endpoint } from './endpoint.js'
@@ -54,6 +56,7 @@ export interface EngineParts {
   commands: () => void
   /** Called about once a second, and soon after traffic. */
   slowWork: (now: number) => void
+  endpoints: Pick<ContainedEndpoints, 'hasFailed' | 'detachFailed'>
 }
 
 export class Engine {
@@ -102,7 +105,7 @@ export class Engine {
   }
 
   turn(): void {
-    const { captures, poller, descriptors, egress, clock } = this.#parts
+    const { captures, poller, descriptors, egress, clock, endpoints } = this.#parts
     const ready = poller.wait(this.#timeout())
     const began = clock()
     if (captures.active) captures.grant(began - this.#ended, this.#ended - this.#now)
@@ -124,6 +127,7 @@ export class Engine {
     if (began >= this.#slowAt) this.#slowWork(began)
     if (--this.#turnsToCommands === 0) this.#commands()
     if (captures.active) captures.flush()
+    if (endpoints.hasFailed) endpoints.detachFailed()
     this.#cells[SwitchField.turns]++
     const ended = clock()
     this.#ended = ended

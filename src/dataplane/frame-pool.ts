@@ -44,6 +44,10 @@ export class FramePool {
   readonly #memory: NativeMemory
   readonly #slotsEnd: number
   readonly #freeBuffers: number[] = []
+  /** By read buffer in use: who took it. */
+  readonly #bufferUsers = new Map<number, number>()
+  /** Whoever calls `takeBuffer` next: a number that the data plane knows an endpoint by. */
+  bufferUser = 0
   readonly #stride: number
   readonly #references: Int32Array
   readonly #free: Int32Array
@@ -51,7 +55,7 @@ export class FramePool {
 
   /** As many slots as fit into `totalBytes`, but no fewer than `minSlots`. */
   constructor(totalBytes: number, maxFrameSize: number, minSlots: number) {
-    this.#stride = Math.ceil((HEADROOM + maxFrameSize + 1) / ALIGNMENT) * ALIGNMENT
+    this.#stride = strideFor(maxFrameSize)
     this.capacity = this.#stride - HEADROOM
     this.slots = Math.max(minSlots, Math.floor(totalBytes / this.#stride))
     this.#slotsEnd = this.slots * this.#stride
@@ -66,6 +70,12 @@ export class FramePool {
     for (let i = 0; i < this.slots; i++) this.#free[i] = this.slots - 1 - i
     this.#freeCount = this.slots
     for (let i = READ_BUFFERS - 1; i >= 0; i--) this.#freeBuffers.push(this.#slotsEnd + i * buffer + this.#stride)
+  }
+
+  /** Bytes of memory that a pool made with the same arguments takes. */
+  static bytesFor(totalBytes: number, maxFrameSize: number, minSlots: number): number {
+    const stride = strideFor(maxFrameSize)
+    return Math.max(minSlots * stride, totalBytes) + READ_BUFFERS * (stride + READ_BUFFER)
   }
 
   get free(): number {
@@ -120,11 +130,17 @@ export class FramePool {
   takeBuffer(): number {
     const buffer = this.#freeBuffers.pop()
     if (buffer === undefined) throw new Error('frame pool: no read buffer is free')
+    this.#bufferUsers.set(buffer, this.bufferUser)
     return buffer
   }
 
   releaseBuffer(buffer: number): void {
-    this.#freeBuffers.push(buffer)
+    if (this.#bufferUsers.delete(buffer)) this.#freeBuffers.push(buffer)
+  }
+
+  /** Frees the read buffers of a user that will not release them itself. */
+  reclaimBuffers(user: number): void {
+    for (const [buffer, holder] of this.#bufferUsers) if (holder === user) this.releaseBuffer(buffer)
   }
 
   /** True while a read buffer that is in use may stay so: there is another for whoever reads next. */
@@ -135,4 +151,9 @@ export class FramePool {
   #slotOf(offset: number): number {
     return (offset / this.#stride) | 0
   }
+}
+
+/** Bytes from one slot to the next. */
+function strideFor(maxFrameSize: number): number {
+  return Math.ceil((HEADROOM + maxFrameSize + 1) / ALIGNMENT) * ALIGNMENT
 }

@@ -29,12 +29,25 @@ export class Impairments {
   set(port: number, portName: string, settings: ImpairmentSettings | null): void {
     const before = this.#of[port]
     if (JSON.stringify(before?.settings ?? null) === JSON.stringify(settings)) return
-    if (before !== null) {
-      this.#release(port, before, Number.POSITIVE_INFINITY)
-      this.#ports.splice(this.#ports.indexOf(port), 1)
+    if (before === null) {
+      this.#ports.push(port)
+      this.#of[port] = new Impairment(settings as ImpairmentSettings, portName, this.#pool)
+      return
     }
-    this.#of[port] = settings === null ? null : new Impairment(settings, portName, this.#pool)
-    if (settings !== null) this.#ports.push(port)
+    // What it holds may meet a peer that is gone, and then the port, with its impairment, is removed in the middle of this.
+    this.#release(port, before, Number.POSITIVE_INFINITY)
+    if (this.#of[port] !== before) return
+    if (settings === null) this.remove(port)
+    else this.#of[port] = new Impairment(settings, portName, this.#pool)
+  }
+
+  /** Ends the port's impairment. What it held is let go; `discard` says how much that is. */
+  remove(port: number): void {
+    const at = this.#ports.indexOf(port)
+    if (at < 0) return
+    this.discard(port)
+    this.#ports.splice(at, 1)
+    this.#of[port] = null
   }
 
   /** When the next frame leaves a line; Infinity when none is on one. */
@@ -51,7 +64,8 @@ export class Impairments {
     // Backwards: a port that is found gone may be removed.
     for (let i = this.#ports.length - 1; i >= 0; i--) {
       const port = this.#ports[i]
-      this.#release(port, this.#of[port] as Impairment, now)
+      const impairment = this.#of[port] as Impairment
+      if (impairment.nextDueAt <= now) this.#release(port, impairment, now)
     }
   }
 
@@ -66,7 +80,10 @@ export class Impairments {
 
   /** Lets go of the frames that the port's line holds. Returns how many there were. */
   discard(port: number): number {
-    return this.#of[port]?.discard() ?? 0
+    const impairment = this.#of[port]
+    if (impairment === null) return 0
+    this.#ledger.gaugeLine(port, 0)
+    return impairment.discard()
   }
 
   #release(port: number, impairment: Impairment, now: number): void {
@@ -75,5 +92,6 @@ export class Impairments {
       this.#deliver(port, offsets, lengths, 0, count)
       for (let i = 0; i < count; i++) this.#pool.release(offsets[i])
     }
+    if (this.#of[port] === impairment) this.#ledger.gaugeLine(port, impairment.held)
   }
 }

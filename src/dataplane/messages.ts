@@ -94,6 +94,14 @@ export type Event =
       at: number
     }
   | ({ type: 'port-up' | 'port-down'; index: number; id: number; at: number } & PortUpdate)
+  /** It was up when its endpoint failed; what it needs to be restored is as it was. */
+  | { type: 'port-suspended'; index: number; id: number; at: number }
+  /** It is up as it was, after a restart of the data plane or of its endpoint. */
+  | { type: 'port-resumed'; index: number; id: number; at: number }
+  /** An endpoint serves. */
+  | { type: 'endpoint-opened'; name: string }
+  /** An endpoint threw, and was detached. `stack` is for the log. */
+  | { type: 'endpoint-failed'; name: string; reason: string; stack: string | null; at: number }
   /** For the next data plane only. */
   | { type: 'port-restore'; index: number; restore: unknown }
   | { type: 'port-removed'; index: number; id: number; at: number }

@@ -9,12 +9,21 @@
 import type { Switch } from '../switch/switch.js'
 import type { Captures } from './captures.js'
 import type { Egress } from './egress.js'
+import { TransmitDrop } from './egress-ledger.js'
 import type { EgressPolicy, Endpoint, EndpointPort, PortSettings, PortUpdate } from './endpoint.js'
 import type { FindingReporter } from './finding-reporter.js'
-import type { Event } from './messages.js'
+import type { Event, RestoredPort } from './messages.js'
 import type { Mirrors } from './mirrors.js'
 import { PortField, type SharedCounters, SwitchField } from './shared-memory.js'
 import type { Tracer } from './tracer.js'
+
+/** Why static addresses are refused. */
+const FULL = 'the filtering database is full of static addresses (switch.fdb.maxEntries)'
+
+interface Place {
+  readonly transport: string
+  readonly staticAddresses: readonly number[]
+}
 
 interface Port {
   id: number
@@ -50,8 +59,8 @@ export class PortTable {
   readonly #ports: (Port | null)[]
   /** Policies that were changed after the endpoint was made; its next ports get them too. */
   readonly #changedPolicies = new WeakMap<Endpoint, EgressPolicy>()
-  /** Places of ports that an endpoint is about to restore. */
-  readonly #reserved = new Set<number>()
+  /** By index: ports that an endpoint is to restore, and what is kept for them until then. */
+  readonly #places = new Map<number, Place>()
   /** Transports that asked for a port when there was no place. */
   readonly #refused = new Set<string>()
   readonly #parts: PortTableParts
@@ -61,15 +70,49 @@ export class PortTable {
     this.#ports = new Array(parts.maxPorts).fill(null)
   }
 
-  /** Keeps a place for a port of the data plane before this one, whose endpoint is not open yet. */
-  reserve(index: number): void {
-    this.#reserved.add(index)
+  /** Keeps a place and the static addresses of a port that an endpoint, by name, is to restore. */
+  reserve(transport: string, { index, settings }: Pick<RestoredPort, 'index' | 'settings'>): void {
+    const { staticAddresses } = settings
+    this.#places.set(index, { transport, staticAddresses })
+    this.#bind(index, false, staticAddresses)
+  }
+
+  /** The ports that an endpoint left behind will not be restored. */
+  releasePlaces(transport: string): void {
+    for (const [index, place] of this.#places) {
+      if (place.transport !== transport) continue
+      this.#unbind(index, place.staticAddresses)
+      this.#places.delete(index)
+    }
+  }
+
+  /**
+   * Takes all ports of an endpoint out, because it has failed. What waits for them is dropped; they keep their places and static
+   * addresses, for another endpoint to restore.
+   */
+  suspend(endpoint: Endpoint): void {
+    for (const [index, port] of this.#ports.entries()) {
+      if (port?.endpoint !== endpoint) continue
+      const wasUp = port.linked
+      this.#takeOut(index, port, TransmitDrop.ERROR)
+      const { id, transport, settings } = port
+      this.reserve(transport, { index, settings })
+      if (wasUp) this.#parts.emit({ type: 'port-suspended', index, id, at: this.#parts.clock() })
+    }
+  }
+
+  /** Static addresses of ports that are down, once entries of ports that are not there have been taken out of the core. */
+  bindStatics(): void {
+    for (const [index, { staticAddresses }] of this.#places) this.#bind(index, false, staticAddresses)
+    for (const [index, port] of this.#ports.entries()) {
+      if (port !== null && !port.forwards) this.#bindAll(index, port)
+    }
   }
 
   /** Makes a port, down; -1 when there is no place. */
   add(endpoint: Endpoint, port: EndpointPort): number {
     const { counters, emit, clock } = this.#parts
-    const index = this.#ports.findIndex((place, at) => place === null && !this.#reserved.has(at))
+    const index = this.#ports.findIndex((place, at) => place === null && !this.#places.has(at))
     if (index < 0) {
       this.#refuse(port.transport)
       return -1
@@ -103,20 +146,10 @@ export class PortTable {
     { id, settings }: Restorable,
   ): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
-    this.#reserved.delete(index)
-    this.#place(index, {
-      id,
-      name,
-      transport,
-      kind,
-      endpoint,
-      policy,
-      settings,
-      linked: false,
-      up: false,
-      forwards: false,
-    })
-    this.#parts.counters.cells[this.#parts.counters.portRow(index) + PortField.queueFrames] = 0
+    this.#places.delete(index)
+    this.#countLost(index)
+    const down = { linked: false, up: false, forwards: false }
+    this.#place(index, { id, name, transport, kind, endpoint, policy, settings, ...down })
   }
 
   /** `silent` when the port was up before and only this thread is new. */
@@ -124,7 +157,9 @@ export class PortTable {
     const port = this.#get(index)
     port.linked = true
     this.#settle(index, port)
-    if (!silent) this.#parts.emit({ type: 'port-up', index, id: port.id, ...update, at: this.#parts.clock() })
+    const { emit, clock } = this.#parts
+    if (silent) emit({ type: 'port-resumed', index, id: port.id, at: clock() })
+    else emit({ type: 'port-up', index, id: port.id, ...update, at: clock() })
   }
 
   down(index: number, update: PortUpdate): void {
@@ -138,12 +173,10 @@ export class PortTable {
   remove(index: number): void {
     const port = this.#get(index)
     if (port.linked) this.down(index, { peer: null, restore: null })
-    this.#parts.egress.removePort(index)
-    this.#parts.tracer?.set(index, false)
-    this.#parts.mirrors?.remove(index)
+    this.#takeOut(index, port, TransmitDrop.PEER_GONE)
+    this.#unbind(index, port.settings.staticAddresses)
     this.#parts.findings?.forget(index)
     this.#parts.emit({ type: 'port-removed', index, id: port.id, at: this.#parts.clock() })
-    this.#ports[index] = null
     for (const transport of this.#refused) this.#parts.findings?.clear(transport, 'port-limit')
     this.#refused.clear()
   }
@@ -168,9 +201,7 @@ export class PortTable {
   setPort(index: number, id: number, settings: PortSettings): string | null {
     const port = this.#ports[index]
     if (port?.id !== id) return null
-    if (port.forwards && !this.#setStatics(index, port.settings.staticAddresses, settings.staticAddresses)) {
-      return 'the filtering database is full'
-    }
+    if (!this.#setStatics(index, port, settings.staticAddresses)) return FULL
     port.settings = settings
     this.#applyPolicy(index, port)
     this.#settle(index, port)
@@ -203,12 +234,13 @@ export class PortTable {
     this.#ports[index] = port
     this.#parts.egress.addPort(index, port.endpoint, policyOf(port).queueFrames)
     this.#parts.captures?.portAt(index, port)
+    this.#bindAll(index, port)
     this.#wrap(index, port)
   }
 
   /** Brings the core to what link and operator say. Frames that wait are sent while there is a link. */
   #settle(index: number, port: Port): void {
-    const { core, counters, mirrors, clock } = this.#parts
+    const { core, counters, mirrors } = this.#parts
     const policy = policyOf(port)
     const mirrored = policy.mirrors?.length ? policy.mirrors : null
     port.up = port.linked && port.settings.enabled
@@ -219,12 +251,9 @@ export class PortTable {
     const forwards = port.up && mirrored === null
     if (forwards === port.forwards) return
     port.forwards = forwards
-    if (!forwards) {
-      core.removePort(index)
-      return
-    }
-    core.addPort(index, policy)
-    for (const mac of port.settings.staticAddresses) core.addStatic(mac, index, clock())
+    if (forwards) core.addPort(index, policy)
+    else core.removePort(index)
+    this.#bindAll(index, port)
   }
 
   #applyPolicy(index: number, port: Port): void {
@@ -235,19 +264,69 @@ export class PortTable {
   }
 
   /** All or nothing: false when there is no place for one of them. */
-  #setStatics(index: number, before: readonly number[], after: readonly number[]): boolean {
-    const { core, clock } = this.#parts
-    const added: number[] = []
-    for (const mac of after) {
-      if (before.includes(mac)) continue
-      if (!core.addStatic(mac, index, clock())) {
-        for (const undone of added) core.removeStatic(undone)
-        return false
-      }
-      added.push(mac)
+  #setStatics(index: number, port: Port, after: readonly number[]): boolean {
+    const before = port.settings.staticAddresses
+    const added = after.filter(mac => !before.includes(mac))
+    if (this.#bind(index, port.forwards, added) < added.length) {
+      this.#unbind(index, added)
+      return false
     }
-    for (const mac of before) if (!after.includes(mac)) core.removeStatic(mac)
+    this.#unbind(
+      index,
+      before.filter(mac => !after.includes(mac)),
+    )
     return true
+  }
+
+  /**
+   * Enters static addresses: for a port that forwards as where frames go to, for one that does not as what no other port may learn.
+   * Returns how many found a place.
+   */
+  #bind(index: number, forwards: boolean, addresses: readonly number[]): number {
+    const { core, clock } = this.#parts
+    let bound = 0
+    for (const mac of addresses) {
+      if (forwards ? core.addStatic(mac, index, clock()) : core.reserveStatic(mac, index, clock())) bound++
+    }
+    return bound
+  }
+
+  /** Enters all static addresses of a port, and tells the operator of those that found no place. */
+  #bindAll(index: number, port: Port): void {
+    const { findings } = this.#parts
+    const { staticAddresses } = port.settings
+    const left = staticAddresses.length - this.#bind(index, port.forwards, staticAddresses)
+    if (left === 0) findings?.clear(index, 'static-address-refused')
+    else {
+      const message = `${left} static addresses of port ${port.name} are not bound: ${FULL}; raise that, or give the switch fewer`
+      findings?.raise(index, 'static-address-refused', message)
+    }
+  }
+
+  #unbind(index: number, addresses: readonly number[]): void {
+    for (const mac of addresses) this.#parts.core.releaseStatic(mac, index)
+  }
+
+  /** Ends all that the data plane does for a port. `reason`: why what waits for it is dropped. */
+  #takeOut(index: number, port: Port, reason: number): void {
+    const { egress, tracer, mirrors } = this.#parts
+    port.linked = false
+    this.#settle(index, port)
+    egress.removePort(index, reason)
+    tracer?.set(index, false)
+    mirrors?.remove(index)
+    this.#ports[index] = null
+  }
+
+  /** What waited for a port when the data plane before this one ended. */
+  #countLost(index: number): void {
+    const { counters } = this.#parts
+    const row = counters.portRow(index)
+    const { cells } = counters
+    cells[row + PortField.transmitDrop + TransmitDrop.RESTART] +=
+      cells[row + PortField.queueFrames] + cells[row + PortField.lineFrames]
+    cells[row + PortField.queueFrames] = 0
+    cells[row + PortField.lineFrames] = 0
   }
 
   /** Sets what stands around the port: the line that impairs it, and the tracer. */

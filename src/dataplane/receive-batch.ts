@@ -41,6 +41,11 @@ export class ReceiveBatch {
     }
   }
 
+  /** After a receive call that was not carried to its end: every message has room for a whole address again. */
+  resetNames(): void {
+    this.vector.resetNames(BATCH)
+  }
+
   #replace(i: number): void {
     this.offset[i] = this.#pool.take()
     this.vector.setBuffer(i, this.#pool.address + this.offset[i], this.#pool.capacity)

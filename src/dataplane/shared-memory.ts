@@ -30,6 +30,8 @@ export const PortField = {
   up: 7,
   /** How often reading this port was held back because its only destination was full. */
   pauses: 8,
+  /** Gauge: frames that the port's impairment holds; counted as lost should the data plane die. */
+  lineFrames: 9,
   receiveDrop: 16,
   transmitDrop: 32,
 } as const

@@ -55,6 +55,9 @@ const transport: TransportView = {
   },
   forwards: null,
   ports: 2,
+  state: 'serving',
+  reason: null,
+  failures: 0,
   drops: { ...none(endpointDropReasons), handshake: 1 },
   findings: [],
 }

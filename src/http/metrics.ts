@@ -211,6 +211,18 @@ const portFamilies: readonly Family<PortView>[] = [
 
 const transportFamilies: readonly Family<TransportView>[] = [
   {
+    name: 'tapswitch_transport_up',
+    type: 'gauge',
+    help: '1 while the transport or interface serves, 0 while it has failed and is tried again.',
+    read: ({ state }) => (state === 'serving' ? 1 : 0),
+  },
+  {
+    name: 'tapswitch_transport_failures_total',
+    type: 'counter',
+    help: 'Times the transport or interface failed: it was detached from the data plane, or a callback of it failed.',
+    read: ({ failures }) => failures,
+  },
+  {
     name: 'tapswitch_transport_receive_drop_total',
     type: 'counter',
     help: 'Datagrams that a transport discarded before any port was known, by reason.',
@@ -264,7 +276,7 @@ export class Metrics {
       this.#switch.write([info]) +
       histogram(batchFrames, batchBuckets, info.counters.batch) +
       this.#ports.write(this.#view.ports()) +
-      this.#transports.write(this.#view.transports()) +
+      this.#transports.write([...this.#view.transports(), ...this.#view.interfaces()]) +
       this.#findings.write([this.#findingCounts()]) +
       ofProcess
     )

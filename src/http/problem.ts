@@ -84,6 +84,8 @@ const statusOf: Readonly<Record<RefusedCode, number>> = {
   'cannot-disconnect': 409,
   'file-changed': 409,
   'not-saved': 409,
+  interrupted: 503,
+  'not-enough-memory': 507,
 }
 
 function problem(status: number, code: string, detail: string): Problem {

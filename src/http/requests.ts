@@ -51,7 +51,7 @@ export const portChange = z
   .strictObject({
     name: z
       .string()
-      .regex(/^[a-z0-9][a-z0-9._:-]{0,62}$/, 'must be lower-case letters, digits, ".", "_" and "-", at most 63')
+      .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be lower-case letters, digits, ".", "_" and "-", at most 63')
       .nullable()
       .optional()
       .describe('Another name, without ":"; null gives back the first one.'),

@@ -115,6 +115,11 @@ export const transportSchema = z
       .nullable()
       .describe('Port forwards in force; null where there is no such thing.'),
     ports: z.int().nonnegative().describe('Ports it has now.'),
+    state: z
+      .enum(['serving', 'failed'])
+      .describe('`failed`: it was detached, its ports are down, and it is tried again.'),
+    reason: z.string().nullable().describe('Why it failed; null while it serves.'),
+    failures: z.int().nonnegative().describe('How often it failed since it was opened.'),
     drops: countsOf(endpointDropReasons).describe('Datagrams discarded before any port was known, by reason.'),
     findings: ownFindings.describe('What is wrong with it now; what is wrong with its ports is there.'),
   })

@@ -45,8 +45,8 @@ export class Epoll implements Poller {
     const watched = this.#watched.has(fd)
     if (interest === 0) {
       // Not CTL_MOD with no events: errors and hang-ups would still be reported, for ever.
-      if (watched) this.#control(CTL_DEL, fd, 0, 0)
       this.#watched.delete(fd)
+      if (watched) this.#control(CTL_DEL, fd, 0, 0)
       return
     }
     this.#control(watched ? CTL_MOD : CTL_ADD, fd, token, interest)

@@ -56,6 +56,7 @@ export const eventTypes = [
   ...['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed'],
   ...['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'],
   ...['transport-added', 'transport-removed', 'transport-changed'],
+  ...['transport-failed', 'transport-recovered', 'interface-failed', 'interface-recovered'],
   ...['interface-added', 'interface-removed', 'interface-changed'],
   ...['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'],
 ]

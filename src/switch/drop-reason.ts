@@ -15,7 +15,7 @@ export const receiveDropReasons = [
 ] as const
 
 /** Reasons decided at egress: this port does not get the frame, others may. */
-export const transmitDropReasons = ['queue-full', 'oversize', 'peer-gone', 'error', 'impaired'] as const
+export const transmitDropReasons = ['queue-full', 'oversize', 'peer-gone', 'error', 'impaired', 'restart'] as const
 
 /** What made a frame go to every port. */
 export const floodCauses = ['broadcast', 'multicast', 'unknown-unicast'] as const

@@ -6,7 +6,7 @@
  *     header: 0 magic | 1 sequence | 2 now | 3 ageing time
  *     slot:   0 tag        bit 28 occupied | bits 27..16 VID | bits 15..0 octets 0-1 of the address;  0 = empty
  *             1 key low    octets 2-5 of the address
- *             2 place      bit 16 static | bits 15..0 port index
+ *             2 place      bit 17 reserved | bit 16 static | bits 15..0 port index
  *             3 last seen  milliseconds modulo 2^32
  *
  * A slot is 16 bytes, so a look-up that hits at its first probe touches one cache line.
@@ -22,6 +22,8 @@ const PLACE = 2
 const LAST_SEEN = 3
 const OCCUPIED = 1 << 28
 const STATIC = 1 << 16
+/** With STATIC. */
+const RESERVED = 1 << 17
 const PORT_MASK = 0xffff
 
 export const Header = {
@@ -87,12 +89,22 @@ export function staticPlace(port: number): number {
   return port | STATIC
 }
 
+/** Place of a static entry whose port does not forward: nothing else may learn the address, and look-ups do not find it. */
+export function reservedPlace(port: number): number {
+  return port | STATIC | RESERVED
+}
+
 export function portOf(place: number): number {
   return place & PORT_MASK
 }
 
 export function isStatic(place: number): boolean {
   return (place & STATIC) !== 0
+}
+
+/** True when look-ups do not find the entry: it is reserved, or expired as `isExpired` says. */
+export function isHidden(place: number, lastSeen: number, now: number, ageingMs: number): boolean {
+  return (place & STATIC) === 0 ? ((now - lastSeen) | 0) > ageingMs : (place & RESERVED) !== 0
 }
 
 /**

@@ -20,7 +20,9 @@
  * (one, unless entries were deleted meanwhile, which can shift an entry behind the sweep).
  *
  * Static entries never age and never move. They count in their port's number and in the table's; they may exceed the
- * port's limit, since the operator asked for them, never the table's.
+ * port's limit, since the operator asked for them, never the table's. In a full table a learned address makes place for
+ * one: guests must not keep an operator's address out by filling the table. While its port does not forward, a static
+ * address stays in the table as *reserved*: no port can learn it, and a look-up says that it is unknown.
  *
  * Concurrency and death. The data plane's thread is the only writer, others look through `FdbReader`; `fdb-table.ts`
  * says how a reader gets whole entries. A table attached to the memory of one whose thread died takes its entries over.
@@ -29,6 +31,7 @@ import {
   bytesFor,
   Header,
   isExpired,
+  isHidden,
   isStatic,
   keyLowAt,
   lastSeenAt,
@@ -36,50 +39,15 @@ import {
   MAX_PORTS,
   placeAt,
   portOf,
+  reservedPlace,
   slotAt,
   staticPlace,
   tagOf,
 } from './fdb-memory.js'
 import { FdbTable } from './fdb-table.js'
+import { type FdbOptions, FdbStat, Learned } from './fdb-terms.js'
 
-export interface FdbOptions {
-  /** Entries, 1 to 2^22. */
-  maxEntries: number
-  /** Port indices are below this, at most 65536. */
-  maxPorts: number
-  /** Milliseconds, 0 to 10^9. */
-  ageingMs: number
-  /** 32 random bits. */
-  seed: number
-  /**
-   * Shared memory of `Fdb.bytesFor(maxEntries)` bytes: new, or of a table that came before and used the same clock.
-   */
-  memory?: SharedArrayBuffer
-}
-
-/** What `learn` did. Negative: refused. */
-export const Learned = {
-  refreshed: 0,
-  added: 1,
-  /** `Fdb.movedFrom` says from where. */
-  moved: 2,
-  /** A static entry of another port holds the address. */
-  staticElsewhere: -1,
-  portFull: -2,
-  tableFull: -3,
-} as const
-
-/** Indices into `Fdb.stats`. */
-export const FdbStat = {
-  /** Addresses entered. */
-  learned: 0,
-  /** Addresses seen on another port than before. */
-  moved: 1,
-  /** Entries that ended because nothing was heard for `ageingMs`. */
-  aged: 2,
-  /** Learnings refused: port full, table full, or a static entry elsewhere. */
-  refused: 3,
-} as const
+export { type FdbOptions, FdbStat, Learned } from './fdb-terms.js'
 
 /** The longest ageing time of 802.1Q, 10^6 s. Signed 32-bit milliseconds leave the sweep two weeks more. */
 const MAX_AGEING_MS = 1e9
@@ -177,23 +145,20 @@ export class Fdb {
     }
     const at = slotAt(slot)
     const place = cells[placeAt(at)]
-    return isExpired(place, cells[lastSeenAt(at)], now | 0, this.#ageingMs) ? NONE : portOf(place)
+    return isHidden(place, cells[lastSeenAt(at)], now | 0, this.#ageingMs) ? NONE : portOf(place)
   }
 
   /**
-   * Binds the address to a port for good, wherever it was before.
-   * @returns false when the table is full of entries that did not expire
+   * Binds the address to a port for good, wherever it was before. In a full table a learned address makes place.
+   * @returns false when the table is full of static entries
    */
   addStatic(keyHigh: number, keyLow: number, port: number, now: number): boolean {
-    this.remove(keyHigh, keyLow)
-    if (this.entries >= this.maxEntries) this.age(now, this.capacity)
-    if (this.entries >= this.maxEntries) return false
-    const tag = tagOf(keyHigh)
-    this.#table.change()
-    this.#table.put(this.#table.gap(tag, keyLow), tag, keyLow, staticPlace(port), now | 0)
-    this.#table.changed()
-    this.#count(staticPlace(port), 1)
-    return true
+    return this.#enterStatic(keyHigh, keyLow, staticPlace(port), now)
+  }
+
+  /** The same for a port that does not forward: the address is learned nowhere, and look-ups do not find it. */
+  reserveStatic(keyHigh: number, keyLow: number, port: number, now: number): boolean {
+    return this.#enterStatic(keyHigh, keyLow, reservedPlace(port), now)
   }
 
   /** Takes the address out, dynamic or static; false when it was not there. */
@@ -202,6 +167,14 @@ export class Fdb {
     if (slot === NONE) return false
     this.#delete(slot)
     return true
+  }
+
+  /** The port that the address is bound to or reserved for; -1 where it is not static. */
+  staticOwner(keyHigh: number, keyLow: number): number {
+    const slot = this.#table.find(tagOf(keyHigh), keyLow)
+    if (slot === NONE) return NONE
+    const place = this.#cells[placeAt(slotAt(slot))]
+    return isStatic(place) ? portOf(place) : NONE
   }
 
   /** True when the address has a static entry. */
@@ -334,6 +307,30 @@ export class Fdb {
     this.#count(port, 1)
     this.stats[FdbStat.learned]++
     return Learned.added
+  }
+
+  #enterStatic(keyHigh: number, keyLow: number, place: number, now: number): boolean {
+    this.remove(keyHigh, keyLow)
+    if (this.entries >= this.maxEntries && !this.#makePlace()) return false
+    const tag = tagOf(keyHigh)
+    this.#table.change()
+    this.#table.put(this.#table.gap(tag, keyLow), tag, keyLow, place, now | 0)
+    this.#table.changed()
+    this.#count(place, 1)
+    return true
+  }
+
+  /** Takes out the next learned address from where the sweep is; false when there is none. */
+  #makePlace(): boolean {
+    for (let left = this.capacity; left > 0; left--) {
+      const at = slotAt(this.#cursor)
+      if (this.#cells[at] !== 0 && !isStatic(this.#cells[placeAt(at)])) {
+        this.#delete(this.#cursor)
+        return true
+      }
+      this.#cursor = (this.#cursor + 1) & this.#table.mask
+    }
+    return false
   }
 
   #refuse(why: number): number {

@@ -239,20 +239,34 @@ export class Switch {
   /**
    * Binds an address, a 48-bit integer, to a port, wherever it was before. Its frames are learned on no other port from
    * now on.
-   * @returns false when the FDB is full
+   * @returns false when the FDB is full of static entries
    * @throws RangeError when no station can have the address, Error when there is no such port
    */
   addStatic(mac: number, port: number, now: number): boolean {
     this.#mustHave(port)
-    const high = highOf(mac)
-    const low = lowOf(mac)
-    if (!(mac >= 0 && mac < 2 ** 48) || !isStation(high, low)) throw new RangeError(`not a station's address: ${mac}`)
-    return this.fdb.addStatic(high, low, port, now)
+    checkStation(mac)
+    return this.fdb.addStatic(highOf(mac), lowOf(mac), port, now)
+  }
+
+  /**
+   * Keeps an address for a port that is not in the switch: its frames are learned on no port, and frames to it are unknown unicast.
+   * `addStatic` makes it the port's once that is there; `removePort` forgets it.
+   * @returns false when the FDB is full of static entries
+   * @throws RangeError when no station can have the address
+   */
+  reserveStatic(mac: number, port: number, now: number): boolean {
+    checkStation(mac)
+    return this.fdb.reserveStatic(highOf(mac), lowOf(mac), port, now)
   }
 
   /** Forgets a static entry; false when the address has none. */
   removeStatic(mac: number): boolean {
     return this.fdb.isStatic(highOf(mac), lowOf(mac)) && this.fdb.remove(highOf(mac), lowOf(mac))
+  }
+
+  /** Forgets a static entry of this port, also a reserved one; false when the address has none there. */
+  releaseStatic(mac: number, port: number): boolean {
+    return this.fdb.staticOwner(highOf(mac), lowOf(mac)) === port && this.fdb.remove(highOf(mac), lowOf(mac))
   }
 
   /** Forgets an entry, dynamic or static; false when there was none. */
@@ -284,6 +298,11 @@ export class Switch {
   #mustHave(index: number): void {
     if (!this.#policies.has(index)) throw new Error(`no port ${index}`)
   }
+}
+
+function checkStation(mac: number): void {
+  const isAddress = mac >= 0 && mac < 2 ** 48 && isStation(highOf(mac), lowOf(mac))
+  if (!isAddress) throw new RangeError(`not a station's address: ${mac}`)
 }
 
 function checkPolicy(policy: PortPolicy): void {

@@ -58,6 +58,11 @@ export interface TransportContext {
   readonly findings: OwnFindings
   /** Something that happened and is over; what stays wrong is a finding. Not for what guests can cause at will. */
   readonly report: (event: TransportEvent) => void
+  /**
+   * Runs a callback; what it throws is this transport's fault, is reported as such, and harms nothing else. For callbacks that do not begin
+   * with a timer or promise of the transport: events of accepted sockets, of children, of foreign libraries.
+   */
+  readonly contain: (callback: () => void) => void
 }
 
 /** A transport's findings about itself. */

@@ -70,11 +70,7 @@ export class VmnetEndpoint implements Endpoint {
     const { readFd } = this.#options
     const [before] = this.#spec.ports
     if (before === undefined) {
-      this.#port = this.#host.addPort(this, this.#describe())
-      if (this.#port < 0) {
-        this.#host.countDrop(this.#spec.index, 'peer-limit')
-        return
-      }
+      this.#port = this.#host.needPort(this, this.#describe())
       this.#host.portUp(this.#port, { peer: this.#options.peer, restore: null })
     } else {
       this.#port = before.index

@@ -69,6 +69,7 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
       },
       findings: this.findings,
       report: event => void this.reports.push(event),
+      contain: callback => callback(),
     })
     this.transports.set(name, transport)
     await this.dataPlane.attach(name, () => transport.spec(index) ?? assert.fail(`${name} has nothing to attach`))

@@ -14,6 +14,8 @@ export class TurningDataPlane {
   now = 1000
   /** Everything the data plane said, oldest first. */
   readonly events: Event[] = []
+  /** What it answered to commands, oldest first. */
+  readonly replies: { error: string | null }[] = []
   readonly os: Os = createOs()
   readonly counters = new SharedCounters({ maxPorts: 16, maxEndpoints: 2 })
   readonly #waker = this.os.createWaker()
@@ -105,6 +107,7 @@ export class TurningDataPlane {
 
   #note(event: Event): void {
     this.events.push(event)
+    if (event.type === 'reply') this.replies.push({ error: event.error })
     if (event.type === 'opened') this.#descriptors = event.descriptors
     this.#onEvent(event)
   }

@@ -51,14 +51,21 @@ export function probeRoutes(app: App, view: SwitchView): void {
         operationId: 'getReadiness',
         tags: ['probes'],
         summary: 'Whether every transport is open and frames move',
-        description: 'Answers `ok`. Needs no token.',
+        description:
+          'Answers `ok`; or, still with 200, `degraded` and a line for each transport and interface that has failed while others serve. Needs no token.',
         produces: 'text/plain',
-        problems: { 503: '`not-ready`: what is missing.' },
+        problems: { 503: '`not-ready`: what is missing, or that every transport has failed.' },
       },
     },
     (_request, reply) => {
-      if (!view.ready()) throw new HttpProblem(503, 'not-ready', view.trouble() ?? 'The switch is still starting.')
-      reply.type(PLAIN).send('ok')
+      const failed = [...view.interfaces(), ...view.transports()].filter(({ state }) => state === 'failed')
+      const lines = failed.map(({ name, reason }) => `${name}: ${reason}`)
+      if (!view.ready()) {
+        const trouble = view.trouble() ?? lines[0]
+        throw new HttpProblem(503, 'not-ready', trouble ?? 'The switch is still starting.')
+      }
+      // A switch whose other ports serve must not be taken out of service for one of them.
+      reply.type(PLAIN).send(lines.length === 0 ? 'ok' : ['degraded', ...lines].join('\n'))
     },
   )
 }

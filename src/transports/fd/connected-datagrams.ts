@@ -32,8 +32,7 @@ export class ConnectedDatagramsEndpoint implements Endpoint {
 
   open(): void {
     const [restored] = this.#spec.ports
-    this.#port = restored?.index ?? this.#host.addPort(this, this.#describe())
-    if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
+    this.#port = restored?.index ?? this.#host.needPort(this, this.#describe())
     if (restored !== undefined) this.#host.restorePort(this, this.#describe(), restored.index)
     if (restored?.up) {
       this.#up = true

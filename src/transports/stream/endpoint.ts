@@ -67,9 +67,9 @@ export class StreamEndpoint implements Endpoint {
     const options = this.#options
     const over = this.#restorePorts()
     if (options.mode === 'given') {
-      for (const name of options.lasting ?? []) this.#lastingPort(name)
+      for (const name of options.lasting ?? []) this.#fixedPort(name)
       for (const given of options.connections) if (!over.has(given.id)) this.#give(given)
-    } else if (!this.#manyPorts) this.#lastingPort(this.#spec.name)
+    } else if (!this.#manyPorts) this.#fixedPort(this.#spec.name)
     if (options.mode === 'listen') for (const fd of options.listening) this.#host.watch(this, fd)
     if (options.mode === 'connect' && this.#count === 0) this.#upcall({ type: 'idle', error: null, wasUp: false })
   }
@@ -309,6 +309,11 @@ export class StreamEndpoint implements Endpoint {
     if (!this.#lasting.has(name)) this.#host.removePort(port)
     this.#host.unwatch(fd)
     if (this.#options.mode !== 'given') closeSocket(fd)
+  }
+
+  /** Makes a port that there must be; throws when the switch has no place for it. */
+  #fixedPort(name: string): void {
+    if (!this.#lasting.has(name)) this.#lasting.set(name, this.#host.needPort(this, this.#describe(name)))
   }
 
   /** -1 when the switch has no place for it. */

@@ -44,8 +44,7 @@ export class UdpGroupEndpoint implements Endpoint {
   open(): void {
     const [restored] = this.#spec.ports
     if (restored === undefined) {
-      this.#port = this.#host.addPort(this, this.#describe())
-      if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
+      this.#port = this.#host.needPort(this, this.#describe())
     } else {
       this.#port = restored.index
       this.#host.restorePort(this, this.#describe(), restored.index)

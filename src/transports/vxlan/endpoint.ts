@@ -105,8 +105,7 @@ export class VxlanEndpoint implements Network {
   open(): void {
     const [restored] = this.#spec.ports
     if (restored === undefined) {
-      this.#port = this.#host.addPort(this, this.#describe())
-      if (this.#port < 0) throw new Error(`no place for the port of ${this.#spec.name}`)
+      this.#port = this.#host.needPort(this, this.#describe())
     } else {
       this.#port = restored.index
       this.#host.restorePort(this, this.#describe(), restored.index)
@@ -185,6 +184,11 @@ export class VxlanEndpoint implements Network {
     this.#host.removePort(this.#port)
   }
 
+  /** The socket is shared with other networks, and one of those reads it from now on. */
+  abandon(): void {
+    this.#receiver.remove(this)
+  }
+
   #applySettings(settings: RemoteSettings, isRestored: boolean): void {
     this.#settings = settings
     this.#table.ageingMs = settings.ageingMs
@@ -199,7 +203,9 @@ export class VxlanEndpoint implements Network {
       if (!stays) this.#forget(remote)
     }
     for (const { key, address } of settings.remotes) {
-      if (!this.#remotes.some(remote => remote?.key === key)) this.#add(key, address)
+      if (this.#remotes.some(remote => remote?.key === key)) continue
+      // Datagrams tell a remote by its IP address alone, so two names that come to stand for one address are one remote.
+      if (!this.#hasSource(address)) this.#add(key, address)
     }
     this.#tell(isRestored)
   }
@@ -220,6 +226,12 @@ export class VxlanEndpoint implements Network {
   #mayLearn(bytes: Uint8Array, at: number): boolean {
     const { learn } = this.#settings
     return learn !== null && isAllowed(learn.allowed, bytes, at)
+  }
+
+  #hasSource(address: Uint8Array): boolean {
+    return this.#remotes.some(
+      remote => remote !== null && Buffer.compare(withoutPort(remote.address), withoutPort(address)) === 0,
+    )
   }
 
   #add(key: string | null, address: Uint8Array): Remote | null {

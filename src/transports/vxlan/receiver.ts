@@ -120,7 +120,13 @@ export class VxlanReceiver {
     const name = i * NAME_WORDS
     // The port of a VTEP's datagrams follows the inner flow; it says nothing of who sent them.
     vector.nameWords[name] &= 0xffff
-    return network.accept(vector, i, name, vector.nameLength(i), offset, length - VXLAN_HEADER_SIZE, now)
+    try {
+      return network.accept(vector, i, name, vector.nameLength(i), offset, length - VXLAN_HEADER_SIZE, now)
+    } catch (error) {
+      // A fault of that network, not of the one that reads for all.
+      this.#host.failed(network, error)
+      return -1
+    }
   }
 
   #read(network: Network): void {

@@ -53,13 +53,35 @@ describe('DescriptorTable', () => {
     assert.equal(poller.interest.get(10), READABLE | WRITABLE)
   })
 
-  it('lets go of a descriptor without a reason, and gives its token to the next', () => {
+  it('lets go of a descriptor without a reason; an old report finds nothing, whatever took its place', () => {
     table.watch(10, endpoint)
     const token = poller.tokenOf.get(10) as number
     table.unwatch(10)
     assert.deepEqual([poller.interest.size, table.byToken(token)], [0, null])
-    table.watch(12, endpoint)
-    assert.equal(poller.tokenOf.get(12), token)
+    // In the same turn: another descriptor of the same number, which is being connected.
+    table.awaitConnected(10, endpoint)
+    assert.equal(table.byToken(token), null)
+    assert.equal(of(10)?.connecting, true)
+  })
+
+  it('lets go of all that a failed endpoint watched, and of nothing that others wait for', () => {
+    const other = new FakeEndpoint()
+    table.watch(10, endpoint)
+    table.awaitConnected(11, endpoint)
+    table.watch(12, other)
+    table.awaitWritable(10, other, 3)
+    table.drop(endpoint)
+    assert.deepEqual([...poller.interest].sort(), [
+      [10, WRITABLE],
+      [12, READABLE],
+    ])
+  })
+
+  it('gives a descriptor that was closed without a word to the endpoint that has its number now', () => {
+    const other = new FakeEndpoint()
+    table.watch(10, endpoint)
+    table.watch(10, other)
+    assert.equal(of(10)?.endpoint, other)
   })
 
   it('keeps one that is read no longer as long as a port waits to send', () => {

@@ -5,11 +5,14 @@ import { type EgressPolicy, type EndpointPort, Fault, type PortSettings } from '
 import type { Event } from '#src/dataplane/messages.js'
 import { PortTable } from '#src/dataplane/port-table.js'
 import { PortField, SwitchField } from '#src/dataplane/shared-memory.js'
-import { Switch } from '#src/switch/switch.js'
+import { receiveDropReasons } from '#src/switch/drop-reason.js'
+import { Switch, Verdict } from '#src/switch/switch.js'
+import { highOf, lowOf } from '#src/wire/ethernet.js'
 import { FakeEndpoint, fakeParts } from '../../support/fake-dataplane.js'
-import { ALICE, BOB, frame, macOf } from '../../support/frames.js'
+import { ALICE, BOB, BROADCAST, frame, macOf } from '../../support/frames.js'
 
 const MAX_PORTS = 3
+const MAX_ENTRIES = 16
 const up = { peer: '/vm', restore: null }
 
 describe('PortTable', () => {
@@ -38,7 +41,7 @@ describe('PortTable', () => {
     parts.counters.cells[SwitchField.nextPortId] = 1
     core = new Switch({
       maxPorts: MAX_PORTS,
-      maxEntries: 16,
+      maxEntries: MAX_ENTRIES,
       maxFrameSize: 1518,
       ageingMs: 1000,
       maxEntriesPerPort: 16,
@@ -86,10 +89,40 @@ describe('PortTable', () => {
     assert.deepEqual([core.fdb.entries, cell(index, PortField.up)], [2, 1])
     parts.counters.cells[parts.counters.portRow(index) + PortField.receiveFrames] = 5
     table.down(index, { peer: null, restore: 7 })
-    assert.deepEqual([core.fdb.entries, cell(index, PortField.up), cell(index, PortField.receiveFrames)], [0, 0, 5])
+    assert.deepEqual([core.fdb.entries, cell(index, PortField.up), cell(index, PortField.receiveFrames)], [1, 0, 5])
     assert.deepEqual(events.at(-1), { type: 'port-down', index, id: 1, peer: null, restore: 7, at: 42 })
     table.up(index, up)
     assert.equal(core.fdb.entries, 1, 'its static address is back')
+  })
+
+  it('keeps its static addresses from being learned elsewhere while it is down', () => {
+    const owner = table.add(endpoint, describePort('owner', [macOf(BOB)]))
+    const thief = table.add(endpoint, describePort('thief'))
+    table.up(thief, up)
+    const steal = () => core.forward(frame(ALICE, BOB), 0, 60, thief, 0)
+    const find = () => core.forward(frame(BOB, ALICE), 0, 60, thief, 0)
+    steal()
+    assert.equal(find(), Verdict.floodUnknown, 'before it was ever up')
+    table.up(owner, up)
+    steal()
+    assert.equal(find(), owner)
+    table.down(owner, { peer: null, restore: null })
+    steal()
+    assert.equal(find(), Verdict.floodUnknown, 'after it went down')
+    table.remove(owner)
+    steal()
+    assert.equal(find(), Verdict.dropBase - receiveDropReasons.indexOf('same-port'), 'it is the no longer reserved')
+  })
+
+  it('has a place for its static addresses, whatever guests have filled the table with', () => {
+    const guest = table.add(endpoint, describePort('guest'))
+    table.up(guest, up)
+    for (let i = 1; i <= 2 * MAX_ENTRIES; i++)
+      core.forward(frame(BROADCAST, `02:00:00:00:01:${i.toString(16).padStart(2, '0')}`), 0, 60, guest, 0)
+    assert.equal(core.fdb.entries, MAX_ENTRIES)
+    const owner = table.add(endpoint, describePort('owner', [macOf(BOB)]))
+    table.up(owner, up)
+    assert.ok(core.fdb.isStatic(highOf(macOf(BOB)), lowOf(macOf(BOB))))
   })
 
   it('tells of a new peer on a port that is up, and enters it into the core once', () => {
@@ -120,8 +153,10 @@ describe('PortTable', () => {
     parts.counters.cells[parts.counters.portRow(1) + PortField.queueFrames] = 4
     table.restore(endpoint, describePort('b'), 1, { id: 31, settings })
     table.up(1, up, true)
-    assert.deepEqual([events, table.isUp(1)], [[], true])
+    assert.deepEqual([events, table.isUp(1)], [[{ type: 'port-resumed', index: 1, id: 31, at: 42 }], true])
+    events.length = 0
     assert.deepEqual([cell(1, PortField.receiveFrames), cell(1, PortField.queueFrames)], [77, 0])
+    assert.equal(parts.counters.readPort(1).transmitDrops.restart, 4, 'what waited when the one before ended')
     table.down(1, { peer: null, restore: null })
     assert.deepEqual(
       events.map(event => ('id' in event ? event.id : 0)),
@@ -160,7 +195,7 @@ describe('PortTable', () => {
   })
 
   it('keeps the place of a port that is to be restored', () => {
-    table.reserve(0)
+    table.reserve('x', { index: 0, settings: { enabled: true, policy: {}, staticAddresses: [] } })
     assert.equal(table.add(endpoint, describePort('new')), 1)
     table.restore(endpoint, describePort('old'), 0, { id: 31, settings })
     table.remove(0)
@@ -182,7 +217,7 @@ describe('PortTable', () => {
       table.up(index, up)
       events.length = 1
       set(index, { enabled: false, staticAddresses: [macOf(ALICE)] })
-      assert.deepEqual([table.isUp(index), cell(index, PortField.up), core.fdb.entries], [false, 0, 0])
+      assert.deepEqual([table.isUp(index), cell(index, PortField.up), core.fdb.entries], [false, 0, 1])
       set(index, { staticAddresses: [macOf(ALICE)] })
       assert.deepEqual([table.isUp(index), cell(index, PortField.up), core.fdb.entries], [true, 1, 1])
       assert.deepEqual(types(), ['port-added'])

@@ -357,11 +357,24 @@ describe('static entries', () => {
     assert.ok(core.addStatic(macOf(station(2)), 1, 0), 'an address that is in the table already has room')
   })
 
-  it('push out expired entries of a full table', () => {
-    const { core, send } = setup({ maxEntries: 1, ageingMs: 1000 })
+  it('push out a learned address of a full table, and never another static one', () => {
+    const { core, send } = setup({ maxEntries: 2 })
+    core.addStatic(macOf(CAROL), 0, 0)
     send(frame(BROADCAST, ALICE), 0, 0)
-    assert.ok(!core.addStatic(macOf(BOB), 1, 1000))
-    assert.ok(core.addStatic(macOf(BOB), 1, 1001))
+    assert.ok(core.addStatic(macOf(BOB), 1, 0))
+    assert.deepEqual([core.fdb.entries, send(frame(ALICE, BOB), 1)], [2, 'flood unknown'])
+    assert.ok(!core.addStatic(macOf(ALICE), 1, 0))
+  })
+
+  it('are known to nobody and learned nowhere while they are reserved', () => {
+    const { core, send } = setup()
+    assert.ok(core.reserveStatic(macOf(BOB), 2, 0))
+    send(frame(BROADCAST, BOB), 1)
+    assert.equal(send(frame(BOB, ALICE), 0), 'flood unknown')
+    assert.ok(core.addStatic(macOf(BOB), 2, 0))
+    assert.equal(send(frame(BOB, ALICE), 0), 'port 2')
+    assert.ok(!core.releaseStatic(macOf(BOB), 1), 'of another port')
+    assert.ok(core.releaseStatic(macOf(BOB), 2))
   })
 
   it('cannot be made for a group, for nobody, or on a port that is not there', () => {

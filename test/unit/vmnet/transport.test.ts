@@ -36,6 +36,7 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       send: () => {},
       findings: new RecordedFindings(),
       report: event => void events.push(event),
+      contain: callback => callback(),
     }
   })
   afterEach(() => standin.nothingLeft())

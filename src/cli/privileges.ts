@@ -1,15 +1,17 @@
 /**
- * Giving up root's rights once they are not needed any more: when every socket and interface is open.
+ * What the process does with its rights: it gives up root's once they are not needed any more, when every socket and interface is open; and
+ * from the start no program that it starts gains rights by a set-user-ID bit (no_new_privs).
  *
  * What is open stays open, and the data plane goes on with it, also when its thread is replaced. What is opened later, by a reload
  * or over the API, is opened by the new user, and refused where that takes root. The runtime directory becomes the new user's, so
  * that sockets can be replaced while it runs and removed at the end. Linux and macOS change all threads of the process together.
  */
-import { accessSync, chownSync, constants } from 'node:fs'
+import { accessSync, constants, lchownSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ProcessConfig } from '../config/process.js'
 import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
+import { isLinux, setNoNewPrivileges } from '../os/sandbox/prctl.js'
 
 /** Before anything is opened. Throws OperatorError when this process cannot become that user. */
 export function requireCanBecome(target: ProcessConfig | null): void {
@@ -25,7 +27,8 @@ export function requireCanBecome(target: ProcessConfig | null): void {
 export function goOnAs(target: ProcessConfig, runtimeDir: string, sockets: readonly string[], log: Logger): void {
   if (process.getuid?.() !== 0) return
   const { uid, gid } = target
-  chownSync(runtimeDir, uid, gid)
+  // `ensureRuntimeDir` has made sure that only root can put anything in its place.
+  lchownSync(runtimeDir, uid, gid)
   joinGroups(uid, gid)
   process.setgid?.(gid)
   process.setuid?.(uid)
@@ -37,6 +40,14 @@ export function goOnAs(target: ProcessConfig, runtimeDir: string, sockets: reado
     if (!isWritable(dirname(path)))
       log.warn({ path }, 'this socket file cannot be removed at the end; the next start replaces it')
   }
+}
+
+/**
+ * On Linux: no program that this process starts gains rights by a set-user-ID bit or by file capabilities. It holds for the calling thread, which
+ * is the one that starts programs, and for all threads made later. Root can still give up root.
+ */
+export function gainNothingMore(): void {
+  if (isLinux) setNoNewPrivileges()
 }
 
 /** The groups the system lists for the user; that one alone where it knows no such user. */

@@ -16,7 +16,7 @@ import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
 import { createLogger } from './log.js'
 import type { Output } from './output.js'
-import { goOnAs, requireCanBecome } from './privileges.js'
+import { gainNothingMore, goOnAs, requireCanBecome } from './privileges.js'
 import { Reloader } from './reloader.js'
 import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
@@ -26,6 +26,9 @@ export async function run(file: string, output: Output): Promise<number> {
   const config = configFile.load()
   const log = createLogger(config.log.level)
   noteInherited()
+  // What is made without a mode of its own is ours alone. Sockets and files with a configured mode get exactly that.
+  process.umask(0o077)
+  gainNothingMore()
   // Before anything is started: a child would take them for its own.
   inheritedSockets(platformLayout())
   const signals = watchStopSignals()

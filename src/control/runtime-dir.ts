@@ -1,34 +1,65 @@
 /**
- * The runtime directory: where relative socket paths start. Whoever may write to it may put a socket in the way of a VM, so it
- * is ours alone (0700), and one that is not is refused rather than mended.
+ * The runtime directory: where relative socket paths start. Another user who may write to it, or to a folder above it, can put a socket
+ * in the way of a VM. So it is ours alone (0700), no other user can put another one in its place, and one that is not so is refused rather
+ * than mended.
+ *
+ * With `process.user` it belongs to that user while the switch runs. Root takes it back first when it starts again: what that user left in it
+ * is there, but cannot be exchanged any more between a look at it and its use.
  */
-import { lstatSync, mkdirSync, rmdirSync } from 'node:fs'
+import { closeSync, constants, fchownSync, fstatSync, lstatSync, mkdirSync, openSync, rmdirSync } from 'node:fs'
 import { OperatorError } from '../errors.js'
+import { untrustedAncestor } from '../os/folder-trust.js'
 
 /**
- * Makes the directory where it is missing. Returns what undoes that, if it is empty then. It may be that of `successor` too, whom
- * an earlier run went on as.
+ * Makes the directory where it is missing. Returns what undoes that, if it is empty then. It may belong to `successor` too, the user that
+ * an earlier run of root went on as.
  */
 export function ensureRuntimeDir(path: string, successor: number | null = null): () => void {
+  const uid = process.getuid?.() ?? 0
+  const about = { path: 'runtimeDir', value: path }
+  const untrusted = untrustedAncestor(path, [uid])
+  if (untrusted !== undefined) {
+    throw new OperatorError(`"${path}" can be replaced by another user: ${untrusted}; set another runtimeDir`, about)
+  }
   const made = make(path)
   const stats = lstatSync(path)
-  const about = { path: 'runtimeDir', value: path }
   if (!stats.isDirectory()) throw new OperatorError(`"${path}" is not a directory`, about)
-  const uid = process.getuid?.()
   if (stats.uid !== uid && stats.uid !== successor) {
-    throw new OperatorError(`"${path}" belongs to user ${stats.uid}, must be ours (user ${uid})`, about)
+    const cure = 'set another runtimeDir'
+    throw new OperatorError(`"${path}" belongs to user ${stats.uid}, must be ours (user ${uid}); ${cure}`, about)
   }
   const mode = stats.mode & 0o777
   if ((mode & 0o077) !== 0) {
     throw new OperatorError(`"${path}" has mode 0${mode.toString(8)}, must be 0700 (chmod 700 "${path}")`, about)
   }
+  const giveBack = uid === 0 && stats.uid !== 0 ? take(path, stats.uid) : () => {}
   return () => {
-    if (!made) return
+    if (made) removeIfEmpty(path)
+    else giveBack()
+  }
+}
+
+/** Returns what gives the directory back, for a start that failed; once root is given up it does nothing. */
+function take(path: string, owner: number): () => void {
+  const give = (from: number, to: number) => {
+    const fd = openSync(path, constants.O_DIRECTORY | constants.O_NOFOLLOW)
     try {
-      rmdirSync(path)
-    } catch {
-      // somebody's file is in it
+      if (fstatSync(fd).uid === from) fchownSync(fd, to, fstatSync(fd).gid)
+    } finally {
+      closeSync(fd)
     }
+  }
+  give(owner, 0)
+  return () => {
+    if (process.getuid?.() === 0) give(0, owner)
+  }
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // A file of another program is in it.
   }
 }
 

@@ -233,7 +233,8 @@ export class Dnsmasq {
       const program = findProgram('dnsmasq') ?? 'dnsmasq'
       const supervisor = ['/bin/sh', '-c', SUPERVISOR, 'dnsmasq-supervisor']
       const args = [...setprivArguments(account), ...supervisor, program, ...dnsmasqArguments(this.#options, machine)]
-      return spawnProgram('setpriv', args, { stdio: ['pipe', 'ignore', 'pipe', leases] }, netns)
+      // In a process group of its own: Ctrl-C is for the switch, which then ends dnsmasq.
+      return spawnProgram('setpriv', args, { stdio: ['pipe', 'ignore', 'pipe', leases], detached: true }, netns)
     } finally {
       closeSync(leases)
     }

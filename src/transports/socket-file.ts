@@ -11,8 +11,13 @@ import {
   accessSync,
   chmodSync,
   chownSync,
+  closeSync,
   constants,
+  fstatSync,
+  lchmodSync,
+  lchownSync,
   lstatSync,
+  openSync,
   renameSync,
   type Stats,
   statSync,
@@ -76,10 +81,34 @@ export function fileIdentity(path: Buffer): string | undefined {
   }
 }
 
+/**
+ * Sets mode and owner of a socket file, and of nothing else: in a folder that another user may write to, the path may be a link by
+ * now, or another file. Throws OperatorError then.
+ */
 export function applyAccess({ permissions, owner, group }: SocketFileOptions, path: string): void {
-  chmodSync(path, permissions)
-  if (owner !== null || group !== null) chownSync(path, owner ?? -1, group ?? -1)
+  const wanted = owner !== null || group !== null
+  if (process.platform !== 'linux') {
+    lchmodSync(path, permissions)
+    if (wanted) lchownSync(path, owner ?? -1, group ?? -1)
+    return
+  }
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW)
+  try {
+    const stats = fstatSync(fd)
+    if (!stats.isSocket() || stats.nlink !== 1) {
+      throw new OperatorError(`"${path}" is not our socket any more: another user may write to its folder`)
+    }
+    // A path of its own that leads to the open file, whatever has its name.
+    const opened = `/proc/self/fd/${fd}`
+    chmodSync(opened, permissions)
+    if (wanted) chownSync(opened, owner ?? -1, group ?? -1)
+  } finally {
+    closeSync(fd)
+  }
 }
+
+/** include/uapi/asm-generic/fcntl.h */
+const O_PATH = 0x20_0000
 
 function place(layout: Layout, options: SocketFileOptions): BoundSocket {
   const { path, permissions } = options

@@ -21,6 +21,7 @@ const packageOf: Record<string, string> = {
   unshare: 'util-linux',
   vtysh: 'frr',
   sysctl: 'procps',
+  'systemd-analyze': 'systemd',
   'systemd-socket-activate': 'systemd',
   vde_switch: 'vde2',
 }

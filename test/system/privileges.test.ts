@@ -41,6 +41,16 @@ describe('a switch that gives up root', { ...requirements({ ...standinNeeds, roo
     }
   })
 
+  it('starts no program that gains rights by a set-user-ID bit', async () => {
+    const running = await start({ transports: [vms] })
+    const withoutNew = readdirSync(`/proc/${running.pid}/task`).filter(thread =>
+      /^NoNewPrivs:\s+1$/m.test(readFileSync(`/proc/${running.pid}/task/${thread}/status`, 'utf8')),
+    )
+    // The main thread, which starts programs, and those made after the first lines of the program: the data plane's.
+    assert.ok(withoutNew.includes(String(running.pid)))
+    assert.ok(withoutNew.length > 1)
+  })
+
   it('goes on with its sockets and its interface, and removes both at the end', async () => {
     const running = await start({ transports: [vms], interfaces: [uplink], http: { listen: 'api.sock' } })
     for (const name of ['vms.sock', 'api.sock']) assert.equal(statSync(lab.path(name)).uid, NOBODY, name)

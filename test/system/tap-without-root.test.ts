@@ -1,16 +1,22 @@
 /** A persistent TAP that belongs to a user, and a switch that this user runs. */
 import assert from 'node:assert/strict'
-import { chownSync, rmSync } from 'node:fs'
+import { chownSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { arpFor } from '../support/arp.js'
+import { descendants, isGone } from '../support/descendants.js'
 import { Lab } from '../support/lab.js'
 import { Netns, netnsNeeds } from '../support/netns.js'
-import { requirements } from '../support/requires.js'
+import { projectRoot } from '../support/project-root.js'
+import { allOf, requirements } from '../support/requires.js'
 import { SwitchProcess, type SwitchProcessOptions } from '../support/switch-process.js'
 
 const nobody = 65_534
 
-describe('a TAP without root', { ...requirements(netnsNeeds), timeout: 120_000 }, () => {
+describe('a TAP without root', {
+  ...requirements(allOf(netnsNeeds, { commands: ['dnsmasq'] })),
+  timeout: 120_000,
+}, () => {
   let host: Netns
   let lab: Lab
   let asNobody: SwitchProcessOptions
@@ -104,6 +110,23 @@ describe('a TAP without root', { ...requirements(netnsNeeds), timeout: 120_000 }
     assert.notDeepEqual(host.changes(untouched), [])
     const third = await lab.startSwitch({ interfaces: [{ ...tap, device: 'other0', netns: host.name }] })
     await third.stop()
+    await host.assertStill(untouched)
+  })
+
+  it('makes one with NAT and DHCP with the capabilities of the drop-in for systemd, and takes all of it back', async () => {
+    chownSync(lab.folder, nobody, nobody)
+    const unit = readFileSync(join(projectRoot, 'config/tapswitch-tap.conf'), 'utf8')
+    const capabilities = /^AmbientCapabilities=(.*)$/m.exec(unit)?.[1]?.split(' ') ?? []
+    const list = ['-all', ...capabilities.map(name => `+${name.replace('CAP_', '').toLowerCase()}`)].join()
+    const untouched = host.state()
+    const sets = ['--inh-caps', list, '--ambient-caps', list, '--bounding-set', list]
+    const through = [...(asNobody.through as string[]), ...sets]
+    const nat = { name: 'up', type: 'tap', mode: 'shared', device: 'tap1', address: '10.9.2.1/24' }
+    const running = await lab.startSwitch({ interfaces: [nat] }, { through })
+    const [dnsmasq] = descendants(running.pid, 'dnsmasq')
+    assert.match(host.run('nft', 'list', 'tables'), /tapswitch_tap1/)
+    assert.deepEqual(await running.stop(), { code: 0, signal: null })
+    assert.ok(dnsmasq !== undefined && isGone(dnsmasq))
     await host.assertStill(untouched)
   })
 })

@@ -74,11 +74,13 @@ describe('the runtime directory', () => {
     refused(/belongs to user 12345, must be ours \(user 0\)/)
   })
 
-  it('may belong to whom an earlier run went on as', requirements({ root: true }), () => {
+  it('may belong to the user that an earlier run went on as', requirements({ root: true }), () => {
     mkdirSync(path, { mode: 0o700 })
     chownSync(path, 12345, 12345)
-    ensureRuntimeDir(path, 12345)()
-    assert.ok(existsSync(path))
+    const undo = ensureRuntimeDir(path, 12345)
+    assert.equal(statSync(path).uid, 0, 'root takes it back, so that nothing in it is exchanged')
+    undo()
+    assert.equal(statSync(path).uid, 12345)
   })
 
   it('is refused when it is a link, even to a folder of ours', () => {

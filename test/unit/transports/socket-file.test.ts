@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -73,6 +74,18 @@ describe('a socket file', () => {
     const peer = RawPeer.unbound({ sendTo: path })
     assert.deepEqual(peer.sendNow(Uint8Array.of(1)), { count: 1, error: null })
     peer.close()
+  })
+
+  it('gives no mode or owner to what another user put in its place', requirements({ root: true }), () => {
+    const victim = join(folder, 'victim')
+    writeFileSync(victim, '', { mode: 0o600 })
+    symlinkSync(victim, path)
+    const options = optionsFor(path, { permissions: 0o666, owner: 65_534 })
+    assert.throws(() => applyAccess(options, path), /not our socket|too many symbolic links/)
+    rmSync(path)
+    linkSync(victim, path)
+    assert.throws(() => applyAccess(options, path), /is not our socket any more/)
+    assert.deepEqual([statSync(victim).uid, modeOf(victim)], [0, 0o600])
   })
 
   for (const permissions of [0o600, 0o660, 0o666, 0o777, 0o000]) {

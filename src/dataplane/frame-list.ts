@@ -13,7 +13,10 @@ export const LIST = 1024
 export class FrameList {
   /** Where each frame starts in the pool's arena. */
   readonly offset = new Int32Array(LIST)
-  /** Bytes, as announced; may be more than the switch allows, which the core then refuses. */
+  /**
+   * Bytes, as announced. The core refuses a frame that is longer than the switch allows. Of a frame longer than `FramePool.capacity`, at
+   * least that many bytes have arrived.
+   */
   readonly length = new Int32Array(LIST)
   /** Ingress port index. */
   port = -1

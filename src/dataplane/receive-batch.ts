@@ -16,7 +16,10 @@ export const BATCH = 64
 export class ReceiveBatch {
   /** Where each frame starts in the pool's arena. */
   readonly offset = new Int32Array(BATCH)
-  /** Bytes, as received; may be more than the switch allows, which the core then refuses. */
+  /**
+   * Bytes, as sent. The core refuses a frame that is longer than the switch allows. Of a frame longer than `FramePool.capacity`, that many
+   * bytes are in the slot and the kernel discarded the rest.
+   */
   readonly length = new Int32Array(BATCH)
   /** Ingress port index; -1 for what the transport swallowed. */
   readonly port = new Int32Array(BATCH)

@@ -42,6 +42,11 @@ export interface Layout {
     SO_SNDBUFFORCE: number | null
     SO_RCVBUFFORCE: number | null
     MSG_DONTWAIT: number
+    /**
+     * Makes recvmsg(2) and recvmmsg(2) return the length a datagram had, not what of it fitted. 0 on macOS, which only says in the
+     * header's flags that something was cut, so a datagram there is as long as the slot.
+     */
+    MSG_TRUNC: number
     O_NONBLOCK: number
   }
   inet: InetLayout
@@ -134,6 +139,7 @@ export const linuxLayout: Layout = {
     SO_SNDBUFFORCE: 32,
     SO_RCVBUFFORCE: 33,
     MSG_DONTWAIT: 0x40,
+    MSG_TRUNC: 0x20,
     O_NONBLOCK: 0x800,
   },
   // include/uapi/linux/in.h, include/uapi/linux/in6.h, include/uapi/linux/udp.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT 0.
@@ -219,6 +225,7 @@ export const darwinLayout: Layout = {
     SO_SNDBUFFORCE: null,
     SO_RCVBUFFORCE: null,
     MSG_DONTWAIT: 0x80,
+    MSG_TRUNC: 0,
     O_NONBLOCK: 0x4,
   },
   inet: {

@@ -26,7 +26,8 @@ export interface Os {
   createWaker(): Waker
   /**
    * Fills the vector's first `count` messages without blocking and returns how many came, or a negated error number.
-   * Lengths and names are then in the vector.
+   * Lengths and names are then in the vector. A length is that of the datagram as it was sent, also where the buffer took less (on macOS
+   * the length of the buffer).
    */
   receiveMessages(fd: number, vector: MessageVector, count: number): number
   /**
@@ -37,6 +38,8 @@ export interface Os {
   /** Reads from a stream socket without blocking. Returns the bytes read, 0 at the end, or a negated error number. */
   receiveBytes(fd: number, address: number, length: number): number
 }
+
+const RECEIVE_FLAGS = linuxLayout.constants.MSG_DONTWAIT | linuxLayout.constants.MSG_TRUNC
 
 /** One call for the whole vector (recvmmsg(2), sendmmsg(2)). */
 class LinuxOs implements Os {
@@ -57,7 +60,7 @@ class LinuxOs implements Os {
   }
 
   receiveMessages(fd: number, vector: MessageVector, count: number): number {
-    return libc.orErrno(this.#recvmmsg(fd, vector.address, count, linuxLayout.constants.MSG_DONTWAIT, 0))
+    return libc.orErrno(this.#recvmmsg(fd, vector.address, count, RECEIVE_FLAGS, 0))
   }
 
   sendMessages(fd: number, vector: Messages, count: number): number {
@@ -89,8 +92,9 @@ export class PortableOs implements Os {
   }
 
   receiveMessages(fd: number, vector: MessageVector, count: number): number {
+    const { MSG_DONTWAIT, MSG_TRUNC } = this.layout.constants
     for (let i = 0; i < count; i++) {
-      const length = libc.recvmsg(fd, vector.address + i * vector.stride, this.layout.constants.MSG_DONTWAIT)
+      const length = libc.recvmsg(fd, vector.address + i * vector.stride, MSG_DONTWAIT | MSG_TRUNC)
       if (length < 0) return i > 0 ? i : -libc.errno()
       vector.setLength(i, length)
     }

@@ -7,9 +7,14 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AttachmentConfig } from '#src/config/attachment.js'
+import { type CaptureRecord, RecordReader } from '#src/dataplane/capture-record.js'
 import type { DataPlane, PortRecord } from '#src/dataplane/data-plane.js'
 import type { EndpointDropReason, PortCounters } from '#src/dataplane/shared-memory.js'
+import * as libc from '#src/os/libc.js'
+import { NativeMemory } from '#src/os/native-memory.js'
 import { createOs, type Os } from '#src/os/os.js'
+import { streamPair } from '#src/os/stream-socket.js'
+import { closeSocket } from '#src/os/unix-socket.js'
 import type { Transport, TransportContext, TransportEvent } from '#src/transports/transport.js'
 import { UpgradeRoutes } from '#src/upgrade-routes.js'
 import { replaceDataPlane, roomyDataPlane } from '../support/data-plane.js'
@@ -95,6 +100,19 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
 
   until(what: string, condition: () => boolean): Promise<void> {
     return until(condition, what)
+  }
+
+  async capture(): Promise<() => Promise<CaptureRecord[]>> {
+    const [ours, theirs] = streamPair(this.os.layout)
+    const capture = { id: 1, fd: theirs, portId: null, snapLength: 65_550, filter: '' }
+    await this.dataPlane.command({ type: 'capture-start', capture })
+    return async () => {
+      await this.dataPlane.command({ type: 'capture-stop', id: capture.id })
+      const memory = new NativeMemory(4 * 1024 * 1024)
+      const length = libc.recv(ours, memory.address, memory.bytes.length, this.os.layout.constants.MSG_DONTWAIT)
+      for (const fd of [ours, theirs]) closeSocket(fd)
+      return new RecordReader().read(Buffer.from(memory.bytes.slice(0, Math.max(0, length))))
+    }
   }
 
   replace(how: 'planned' | 'crash'): Promise<void> {

@@ -10,6 +10,7 @@ import type { Harness, Station } from './rig.js'
 export const tapHarness: Harness = {
   // The kernel sends none.
   runts: [],
+  trueLengths: false,
   // A frame that is written to a TAP is the host's, whether anybody there reads it or not.
   backPressure: false,
   start: async options => {

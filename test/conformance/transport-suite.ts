@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { IN } from '#src/dataplane/capture-record.js'
+import { HEADER_SIZE } from '#src/wire/ethernet.js'
 import { BROADCAST, frame } from '../support/frames.js'
 import { Random, randomSeed } from '../support/random.js'
 import { requirements } from '../support/requires.js'
@@ -25,6 +27,7 @@ export function transportConformance(
     window = WINDOW,
     oversize = [1519, 1520, 3000],
     backPressure = true,
+    trueLengths = process.platform === 'linux',
     noticesDeparture = true,
     keepsPort = true,
     comesBack = true,
@@ -103,6 +106,48 @@ export function transportConformance(
         assert.equal(receiveDrops.runt, harness.runts.length)
         assert.equal(receiveDrops.oversize, long.length)
         assert.equal(receiveFrames - before.receiveFrames, harness.runts.length + long.length + 1)
+        if (trueLengths) {
+          const sent = [...harness.runts, ...oversize, barrier.length].reduce((sum, length) => sum + length, 0)
+          assert.equal(rig.counters(0).receiveBytes - before.receiveBytes, sent, 'counted as long as they were')
+        }
+      }),
+    )
+
+    it(
+      'shows of a frame that is too long what its sender sent, and nothing of what others sent before',
+      withRig(async rig => {
+        const [alice, bob] = await joinAll(rig, 2)
+        const [ours, others] = [0xbb, 0xaa]
+        const filled = (to: number, from: number, length: number, octet: number) => {
+          const bytes = frame(addressOf(to), addressOf(from), length)
+          bytes.fill(octet, HEADER_SIZE)
+          return bytes
+        }
+        // Slots and read buffers are full of Alice's frames.
+        for (let round = 0; round < 3; round++) {
+          await alice.send(Array.from({ length: 64 }, () => filled(1, 0, 1518, others)))
+          await bob.receive(64)
+        }
+        const end = await rig.capture?.()
+        if (end === undefined) return
+        await bob.send([...oversize.map(length => filled(0, 1, length, ours)), filled(0, 1, 1518, ours)])
+        await alice.receive(1)
+        const portId = rig.port(1).id
+        const records = (await end()).filter(record => record.direction === IN && record.portId === portId)
+        const refused = records.filter(({ dropReason }) => dropReason === 'oversize')
+        if (trueLengths)
+          assert.deepEqual(
+            refused.map(({ length }) => length),
+            oversize,
+          )
+        assert.equal(refused.length, oversize.length)
+        for (const { bytes, length } of records) {
+          assert.ok(bytes.length > 1518 - HEADER_SIZE && bytes.length <= length)
+          assert.ok(
+            bytes.subarray(HEADER_SIZE).every(octet => octet === ours),
+            'every byte is its own',
+          )
+        }
       }),
     )
 

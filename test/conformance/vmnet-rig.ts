@@ -12,6 +12,7 @@ import type { Harness, RigOptions, Station } from './rig.js'
 export function vmnetHarness(mtuFor: (maxFrameSize: number) => number, oversize: readonly number[]): Harness {
   return {
     runts: [1, 13],
+    trueLengths: false,
     oversize,
     noticesDeparture: false,
     start: async options => {

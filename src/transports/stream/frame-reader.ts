@@ -6,7 +6,11 @@
  *
  * A read goes into a read buffer of the pool, and what lies between two prefixes is a frame. What the read cut off is kept aside,
  * because other connections use the same buffers, and put in front of the next read: one copy of one frame for each read of
- * hundreds. A frame too long for the pool is announced with its length, for the core to refuse, and its bytes are skipped.
+ * hundreds.
+ *
+ * A frame too long for the pool is handed to the core with its length, to be refused and counted, and the rest of it is skipped. That
+ * happens once as many of its bytes have arrived as a slot holds, never before: what lies behind the last byte read is another
+ * connection's, and captures and traces copy a refused frame too, up to `FramePool.capacity`.
  */
 import type { FrameList } from '../../dataplane/frame-list.js'
 import { LIST } from '../../dataplane/frame-list.js'
@@ -77,8 +81,7 @@ export class FrameReader {
           list.more = count > 0
           return count > 0 ? count : NONE
         }
-        if (size <= capacity) break
-        // Nobody can take it: announced by its length, refused by the core, never read.
+        if (size <= capacity || start + capacity > end) break
         this.#skip = start + size - end
       }
       offset[count] = start

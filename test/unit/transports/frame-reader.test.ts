@@ -149,6 +149,33 @@ describe(`FrameReader (TAPSWITCH_SEED=${randomSeed})`, () => {
     }
   })
 
+  it('says nothing of a frame that is too long until a slot full of it has come', () => {
+    const before = new FrameReader(os, pool, 'qemu')
+    pieces = [streamOf([new Uint8Array(1518).fill(0xaa)], 'qemu')]
+    drain(before)
+    const reader = new FrameReader(os, pool, 'qemu')
+    const long = streamOf([new Uint8Array(60_000).fill(0xbb)], 'qemu')
+    for (const piece of [long.subarray(0, 4), long.subarray(4, 5), long.subarray(5, 4 + pool.capacity - 1)]) {
+      nextPiece = 0
+      pieces = [piece]
+      reader.read(0)
+      assert.equal(reader.parse(list), 0, `announced after ${piece.length} bytes more`)
+      // Another connection reads into the same buffer.
+      pieces.push(streamOf([new Uint8Array(1518).fill(0xaa)], 'qemu'))
+      before.read(0)
+      assert.equal(before.parse(list), 1)
+    }
+    nextPiece = 0
+    pieces = [long.subarray(4 + pool.capacity - 1, 4 + pool.capacity)]
+    reader.read(0)
+    assert.deepEqual([reader.parse(list), list.length[0]], [1, 60_000])
+    const at = list.offset[0] as number
+    assert.ok(pool.bytes.subarray(at, at + pool.capacity).every(octet => octet === 0xbb))
+    pieces.push(Buffer.concat([long.subarray(4 + pool.capacity), streamOf([Uint8Array.of(1, 2, 3)], 'qemu')]))
+    reader.read(0)
+    assert.deepEqual([reader.parse(list), list.length[0]], [1, 3])
+  })
+
   it('takes no more read buffers than are in use', () => {
     const reader = new FrameReader(os, pool, 'qemu')
     nextPiece = 0

@@ -19,6 +19,13 @@ interface CodeEntry {
 }
 
 const codes = {
+  'descriptor-limit': {
+    severity: 'warning',
+    meaning:
+      'The open files that peers of this transport may take are used up; further peers are refused, or served more slowly.',
+    cure: 'Raise the limit of open files (LimitNOFILE= in the unit, or ulimit -n), or lower maxPeers; tapswitch doctor says how many are needed.',
+    quietSeconds: 60,
+  },
   'dhcp-lost': {
     severity: 'error',
     meaning: 'The DHCP server of a TAP was ended from outside, with its supervisor, and is not started again.',
@@ -48,11 +55,58 @@ const codes = {
     cure: 'Raise port.fdb.maxEntries of its transport, or find out why one guest uses so many addresses.',
     quietSeconds: 60,
   },
+  'handoff-limit': {
+    severity: 'warning',
+    meaning: 'Clients connect to the path so fast that some share a socket for a second or more.',
+    cure: 'Find the guest or launcher that connects again and again; its port goes up and down in the events.',
+    quietSeconds: 60,
+  },
   'no-name-servers': {
     severity: 'warning',
     meaning:
       'The host names no DNS server that can be asked for the guests, or a dead one, so their questions stay without an answer.',
     cure: 'Mend /etc/resolv.conf (slirp: the first IPv4 server has to answer), or name servers in the interface (tap: dhcp.dns).',
+  },
+  'peer-duplicate-name': {
+    severity: 'warning',
+    meaning: 'Two programs use one socket path for themselves, and only the one that started last hears the switch.',
+    cure: 'Give each VM a local.path of its own, and start it again.',
+  },
+  'peer-frame-size': {
+    severity: 'warning',
+    meaning: 'A frame is too long for the socket buffer towards a peer.',
+    cure: 'Raise net.core.wmem_max, or lower maxFrameSize of the port.',
+    quietSeconds: 60,
+  },
+  'peer-limit': {
+    severity: 'warning',
+    meaning: 'A transport has as many peers as maxPeers allows; further peers are refused and hear nothing.',
+    cure: 'Raise maxPeers of the transport, or use another transport for some of the VMs.',
+    quietSeconds: 60,
+  },
+  'peer-no-access': {
+    severity: 'warning',
+    meaning: "The switch may not write to a peer's socket, so the peer is not served.",
+    cure: 'Start the VM with umask 002 and a group that the switch is in too, or run both as one user.',
+    quietSeconds: 60,
+  },
+  'peer-relative-name': {
+    severity: 'warning',
+    meaning: 'A peer is bound to a relative path, which would mean another file here, so the peer is not served.',
+    cure: 'Give the VM an absolute path, e.g. local.path=/run/vm1.sock.',
+    quietSeconds: 60,
+  },
+  'peer-unbound': {
+    severity: 'warning',
+    meaning: 'A program sends frames from a socket without a name, so it cannot be answered and is not served.',
+    cure: 'Bind its socket: local.path= with QEMU; vfkit and libkrun do so by themselves.',
+    quietSeconds: 60,
+  },
+  'peer-unreachable': {
+    severity: 'warning',
+    meaning: "A peer's frames arrive, but its socket is not found at its path, so the peer is not served.",
+    cure: 'Share the directory of its socket with the switch under the same path: the two are in different mount namespaces or roots.',
+    quietSeconds: 60,
   },
   'port-limit': {
     severity: 'error',

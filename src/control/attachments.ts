@@ -6,6 +6,7 @@ import type { Side } from '../config/change.js'
 import { isInterface } from '../config/interfaces.js'
 import { maxInterfaces, maxTransports } from '../config/limits.js'
 import { CommandRefused, type DataPlane } from '../dataplane/data-plane.js'
+import { DescriptorShare } from '../dataplane/descriptor-budget.js'
 import type { Event } from '../dataplane/messages.js'
 import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
@@ -43,6 +44,8 @@ export class Attachments {
   readonly #parts: AttachmentsParts
   readonly #open = new Map<string, Attachment>()
   readonly failures: AttachmentFailures
+  /** Rows of those that are open, or are being opened. */
+  readonly #rows = new Map<string, number>()
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts
@@ -67,7 +70,10 @@ export class Attachments {
     try {
       for (const config of configs) opened.push(await this.#openOne(config))
     } catch (error) {
-      for (const transport of opened) await transport.close()
+      for (const transport of opened) {
+        await transport.close()
+        this.#rows.delete(transport.config.name)
+      }
       throw error
     }
     return opened
@@ -79,7 +85,7 @@ export class Attachments {
    */
   async attach(side: Side, transport: Transport, keep = false): Promise<void> {
     const { name } = transport.config
-    const attachment = { index: this.#freeIndex(), side, transport }
+    const attachment = { index: this.#rows.get(name) ?? this.#takeRow(name), side, transport }
     this.#open.set(name, attachment)
     const spec = () => {
       const spec = transport.spec(attachment.index)
@@ -92,6 +98,7 @@ export class Attachments {
       this.#parts.findings.forget(subjectOf(transport.config))
       await transport.close()
       this.#open.delete(name)
+      this.#rows.delete(name)
       throw error instanceof CommandRefused ? named(transport.config, error) : error
     }
     this.#publish(side, name, 'added')
@@ -112,7 +119,10 @@ export class Attachments {
       try {
         await this.attach(side, transport)
       } catch (error) {
-        for (const { transport: later } of opened.slice(i + 1)) await later.close()
+        for (const { transport: later } of opened.slice(i + 1)) {
+          await later.close()
+          this.#rows.delete(later.config.name)
+        }
         for (const { transport: earlier } of opened.slice(0, i)) await this.remove(earlier.config.name)
         for (const { side: own, transport: gone } of before) await this.add(own, gone.config, true)
         throw error
@@ -127,6 +137,7 @@ export class Attachments {
     await attachment.transport.close()
     this.#open.delete(name)
     this.failures.forget(name)
+    this.#rows.delete(name)
     this.#parts.findings.forget(subjectOf(attachment.transport.config))
     this.#publish(attachment.side, name, 'removed')
   }
@@ -163,6 +174,7 @@ export class Attachments {
     const closing = [...this.#open.values()].map(async ({ transport }) => transport.close())
     this.#open.clear()
     this.failures.close()
+    this.#rows.clear()
     for (const result of await Promise.allSettled(closing)) {
       if (result.status === 'rejected') this.#parts.log.error({ err: String(result.reason) }, 'not closed cleanly')
     }
@@ -172,6 +184,7 @@ export class Attachments {
     try {
       return await this.failures.run(config.name, () => openAttachment(config, this.#contextOf(config)))
     } catch (error) {
+      this.#rows.delete(config.name)
       this.#parts.findings.forget(subjectOf(config))
       throw error instanceof OperatorError ? named(config, error) : error
     }
@@ -192,6 +205,7 @@ export class Attachments {
           .catch(error => log.error({ transport: name, err: String(error) }, 'the data plane refused'))
       },
       findings: findings.of(subjectOf(config)),
+      descriptors: new DescriptorShare(dataPlane.counters, this.#takeRow(name), 'control'),
       report: event => this.#report(name, event),
       contain: callback => this.failures.contain(name, callback),
     }
@@ -210,9 +224,13 @@ export class Attachments {
     )
   }
 
-  #freeIndex(): number {
-    const used = new Set([...this.#open.values()].map(({ index }) => index))
-    for (let index = 0; index < maxAttachments; index++) if (!used.has(index)) return index
+  #takeRow(name: string): number {
+    const used = new Set(this.#rows.values())
+    for (let index = 0; index < maxAttachments; index++) {
+      if (used.has(index)) continue
+      this.#rows.set(name, index)
+      return index
+    }
     throw new OperatorError(`more than ${maxAttachments} transports and interfaces`)
   }
 

@@ -8,10 +8,13 @@ import { ConfigFile } from '../config/config-file.js'
 import { interfaceClaims, isInterface } from '../config/interfaces.js'
 import { transportClaims } from '../config/transports.js'
 import { CommandRefused, DataPlane } from '../dataplane/data-plane.js'
+import { peerDescriptors } from '../dataplane/descriptor-budget.js'
 import type { DataPlaneSettings } from '../dataplane/messages.js'
+import { SwitchField } from '../dataplane/shared-memory.js'
 import { OperatorError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { createOs } from '../os/os.js'
+import { limitOf } from '../os/sandbox/limits.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { Attachments, maxAttachments } from './attachments.js'
 import { Captures } from './captures.js'
@@ -102,6 +105,7 @@ export class ControlPlane {
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir, config.process?.uid)
     const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxAttachments }
     this.#dataPlane = new DataPlane(os, settingsOf(config), shape, log)
+    this.#dataPlane.counters.cells[SwitchField.peerDescriptors] = peerDescriptors(limitOf('descriptors').soft)
     const events = new EventLog(log, this.#dataPlane)
     this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))

@@ -8,6 +8,7 @@ import { Switch } from '../switch/switch.js'
 import { formatMac } from '../wire/ethernet.js'
 import { Captures } from './captures.js'
 import { ContainedEndpoints, type EndpointFactory } from './contained-endpoints.js'
+import { DescriptorShare } from './descriptor-budget.js'
 import { DescriptorTable } from './descriptor-table.js'
 import { Egress } from './egress.js'
 import type { Endpoint, EndpointHost } from './endpoint.js'
@@ -183,6 +184,7 @@ export class DataPlaneThread {
         if (descriptor !== undefined) this.engine.lookAgain(descriptor)
       },
       nextPortNumber: row => ++this.#counters.cells[this.#counters.endpointRow(row) + ENDPOINT_PORTS_MADE],
+      descriptorShare: row => new DescriptorShare(this.#counters, row, 'data'),
       countDrop: (row, reason, count = 1) => {
         this.#counters.cells[this.#counters.endpointRow(row) + endpointDropReasons.indexOf(reason)] += count
       },

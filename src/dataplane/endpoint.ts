@@ -14,6 +14,7 @@
  */
 import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { Os } from '../os/os.js'
+import type { DescriptorShare } from './descriptor-budget.js'
 import type { FindingText } from './finding-reporter.js'
 import type { FrameList } from './frame-list.js'
 import type { FramePool } from './frame-pool.js'
@@ -131,6 +132,8 @@ export interface EndpointHost {
   lookAgain(fd: number): void
   /** 1 for an endpoint's first port, then 2, ...; goes on when the data plane is replaced. */
   nextPortNumber(endpointIndex: number): number
+  /** For the descriptors that this endpoint opens for its peers; asked for once, when the endpoint is made. */
+  descriptorShare(endpointIndex: number): DescriptorShare
   countDrop(endpointIndex: number, reason: EndpointDropReason, count?: number): void
   /**
    * Tells the operator what is wrong, once, with an endpoint (by its name) or one of its ports (by its index). Cheap when it is raised

@@ -66,6 +66,8 @@ export const SwitchField = {
   fdbFlapping: 14,
   flood: 16,
   batchBucket: 24,
+  /** Descriptors that may be open for peers, in all; 0 where that is not limited. See descriptor-budget.ts. */
+  peerDescriptors: 39,
 } as const
 const SWITCH_FIELDS = 40
 
@@ -85,8 +87,14 @@ export const endpointDropReasons = [
   'copy',
   'not-a-frame',
   'unauthorized',
+  'relative-name',
+  'no-access',
+  'descriptor-limit',
 ] as const
 export type EndpointDropReason = (typeof endpointDropReasons)[number]
+/** Gauges: descriptors that either thread has open for an endpoint's peers; see descriptor-budget.ts. */
+export const ENDPOINT_DESCRIPTORS_DATA = 29
+export const ENDPOINT_DESCRIPTORS_CONTROL = 30
 /** How many ports an endpoint has made; behind its drop counters. */
 export const ENDPOINT_PORTS_MADE = 31
 const ENDPOINT_FIELDS = 32
@@ -118,6 +126,19 @@ export class SharedCounters {
   /** Index of the first cell of an endpoint's row: one counter for each of `endpointDropReasons`. */
   endpointRow(index: number): number {
     return SWITCH_FIELDS + index * ENDPOINT_FIELDS
+  }
+
+  /** Descriptors that are open for peers, of all endpoints. */
+  peerDescriptorsHeld(): number {
+    let held = 0
+    for (let index = 0; index < this.shape.maxEndpoints; index++) held += this.endpointDescriptors(index)
+    return held
+  }
+
+  /** Descriptors that are open for the peers of one endpoint. */
+  endpointDescriptors(index: number): number {
+    const row = this.endpointRow(index)
+    return this.cells[row + ENDPOINT_DESCRIPTORS_DATA] + this.cells[row + ENDPOINT_DESCRIPTORS_CONTROL]
   }
 
   /** Forgets what an earlier holder of this index counted. */

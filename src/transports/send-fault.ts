@@ -14,6 +14,8 @@ export function unixFaults(layout: Layout): SendFault {
     ENOTCONN: Fault.gone,
     EPIPE: Fault.gone,
     EPERM: Fault.gone,
+    EACCES: Fault.gone,
+    EMSGSIZE: Fault.tooLong,
     ENOTSOCK: Fault.gone,
     EPROTOTYPE: Fault.gone,
   })

@@ -6,6 +6,7 @@
 import type { AttachmentConfig } from '../config/attachment.js'
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
 import type { Forward } from '../config/forwards.js'
+import type { DescriptorShare } from '../dataplane/descriptor-budget.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
 import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { Logger } from '../log.js'
@@ -56,6 +57,8 @@ export interface TransportContext {
   readonly send: SendToEndpoint
   /** What is wrong with this transport or interface now, once for each cause; it ends when it is cleared, or with the transport. */
   readonly findings: OwnFindings
+  /** For the descriptors that the main thread opens for this transport's peers. */
+  readonly descriptors: Pick<DescriptorShare, 'take' | 'give'>
   /** Something that happened and is over; what stays wrong is a finding. Not for what guests can cause at will. */
   readonly report: (event: TransportEvent) => void
   /**

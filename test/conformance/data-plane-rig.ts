@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import type { AttachmentConfig } from '#src/config/attachment.js'
 import { type CaptureRecord, RecordReader } from '#src/dataplane/capture-record.js'
 import type { DataPlane, PortRecord } from '#src/dataplane/data-plane.js'
+import { DescriptorShare } from '#src/dataplane/descriptor-budget.js'
 import type { EndpointDropReason, PortCounters } from '#src/dataplane/shared-memory.js'
 import * as libc from '#src/os/libc.js'
 import { NativeMemory } from '#src/os/native-memory.js'
@@ -73,6 +74,7 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
         this.dataPlane.command({ type: 'endpoint', name, message }).catch(error => this.log.error(String(error)))
       },
       findings: this.findings,
+      descriptors: new DescriptorShare(this.dataPlane.counters, index, 'control'),
       report: event => void this.reports.push(event),
       contain: callback => callback(),
     })

@@ -12,28 +12,22 @@
  * (`handOver`). If it could not, the connection is closed (`cut-off`): going on at a guess would turn the stream into noise.
  */
 import { getSystemErrorName } from 'node:util'
+import type { DescriptorShare } from '../../dataplane/descriptor-budget.js'
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import { type FrameList, LIST } from '../../dataplane/frame-list.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
-import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { GatherVector } from '../../os/gather-vector.js'
 import * as streams from '../../os/stream-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
+import { Acceptor } from './acceptor.js'
 import { Connection } from './connection.js'
 import { Prefixes } from './frame-writer.js'
 import type { ConnectionRestore, GivenConnection, StreamDowncall, StreamOptions, StreamUpcall } from './options.js'
+import { PendingDial } from './pending-dial.js'
 import { peerLabel, prepareSocket } from './socket-options.js'
 
-/** Connections taken in one turn; the others wait for the next, after frames had theirs. */
-const ACCEPTS = 16
-/** A connection that is not made in this time will not be. */
-const DIAL_TIMEOUT_MS = 10_000
-
-interface Dialling {
-  fd: number
-  since: number
-  peer: string
-}
+const NO_DESCRIPTORS =
+  'a connection is refused because there are no open files left for peers of this transport: raise the limit (LimitNOFILE=, ulimit -n)'
 
 export class StreamEndpoint implements Endpoint {
   readonly maxTransmit = LIST
@@ -50,15 +44,24 @@ export class StreamEndpoint implements Endpoint {
   readonly #lasting = new Map<string, number>()
   #count = 0
   #maxPeers: number
-  #dialling: Dialling | null = null
-  /** Listening sockets left alone until the next tick, because there are no descriptors. */
-  #exhausted = false
+  readonly #dial: PendingDial
+  readonly #acceptor: Acceptor
+  readonly #share: DescriptorShare
 
   constructor(spec: EndpointSpec, host: EndpointHost) {
     this.#host = host
     this.#spec = spec
     this.#options = spec.options as StreamOptions
     this.#vector = new GatherVector(host.os.layout)
+    this.#share = host.descriptorShare(spec.index)
+    this.#acceptor = new Acceptor(this, host, this.#options.mode === 'listen' ? this.#options.listening : [])
+    this.#dial = new PendingDial(this, host, this.#options.socket, {
+      connected: (fd, peer) => {
+        this.#share.hold()
+        this.#begin(fd, this.#lastingPort(spec.name), spec.name, 0, peer)
+      },
+      failed: error => this.#upcall({ type: 'idle', error, wasUp: false }),
+    })
     this.#manyPorts = this.#options.mode === 'listen' && this.#options.peers === 'many'
     this.#maxPeers = this.#options.mode === 'listen' ? this.#options.maxPeers : Number.POSITIVE_INFINITY
   }
@@ -70,7 +73,7 @@ export class StreamEndpoint implements Endpoint {
       for (const name of options.lasting ?? []) this.#fixedPort(name)
       for (const given of options.connections) if (!over.has(given.id)) this.#give(given)
     } else if (!this.#manyPorts) this.#fixedPort(this.#spec.name)
-    if (options.mode === 'listen') for (const fd of options.listening) this.#host.watch(this, fd)
+    this.#acceptor.open()
     if (options.mode === 'connect' && this.#count === 0) this.#upcall({ type: 'idle', error: null, wasUp: false })
   }
 
@@ -81,7 +84,8 @@ export class StreamEndpoint implements Endpoint {
   receiveInPlace(fd: number, list: FrameList): number {
     const connection = this.#byFd[fd]
     if (connection === undefined) {
-      this.#accept(fd)
+      if (!this.#acceptor.accept(fd, accepted => this.#admit(accepted)))
+        this.#countRefusal('descriptor-limit', NO_DESCRIPTORS)
       return 0
     }
     const { reader } = connection
@@ -124,34 +128,22 @@ export class StreamEndpoint implements Endpoint {
   }
 
   connected(fd: number): void {
-    const dialling = this.#dialling
-    if (dialling?.fd !== fd) return
-    this.#dialling = null
-    const errno = streams.socketError(this.#host.os.layout, fd)
-    if (errno === 0) this.#begin(fd, this.#lastingPort(this.#spec.name), this.#spec.name, 0, dialling.peer)
-    else this.#giveUp(fd, getSystemErrorName(-errno))
+    this.#dial.settle(fd)
   }
 
   tick(now: number): void {
-    const options = this.#options
-    if (this.#exhausted && options.mode === 'listen') {
-      this.#exhausted = false
-      for (const fd of options.listening) this.#host.watch(this, fd)
-    }
-    if (this.#dialling !== null && now - this.#dialling.since > DIAL_TIMEOUT_MS) {
-      const { fd } = this.#dialling
-      this.#dialling = null
-      this.#giveUp(fd, 'no answer')
-    }
+    this.#acceptor.tick()
+    this.#dial.tick(now)
     this.#endUnanswered()
   }
 
   message(message: EndpointMessage): void {
     const downcall = message as unknown as StreamDowncall
-    if (downcall.type === 'dial') this.#dial(downcall.family, downcall.address, downcall.peer)
-    else if (downcall.type === 'give') this.#give(downcall.connection)
+    if (downcall.type === 'dial') {
+      if (this.#count === 0 && !this.#dial.active) this.#dial.start(downcall.family, downcall.address, downcall.peer)
+    } else if (downcall.type === 'give') this.#give(downcall.connection)
     else if (downcall.type === 'drop') this.#drop(downcall.portName)
-    else if (downcall.type === 'count') this.#countDrops(downcall.reason, downcall.count)
+    else if (downcall.type === 'count') this.#host.countDrop(this.#spec.index, downcall.reason, downcall.count)
     else if (downcall.type === 'max-peers') this.#maxPeers = downcall.maxPeers
   }
 
@@ -163,12 +155,11 @@ export class StreamEndpoint implements Endpoint {
   }
 
   close(): void {
-    const options = this.#options
     for (const connection of this.#byPort) if (connection !== undefined) this.#close(connection)
     for (const port of this.#lasting.values()) this.#host.removePort(port)
     this.#lasting.clear()
-    if (options.mode === 'listen') for (const fd of options.listening) this.#host.unwatch(fd)
-    if (this.#dialling !== null) this.#abandon(this.#dialling.fd)
+    this.#acceptor.close()
+    this.#dial.close()
   }
 
   /** The kernel asks only those peers to which nothing is on its way. */
@@ -183,71 +174,44 @@ export class StreamEndpoint implements Endpoint {
     }
   }
 
-  #accept(listening: number): void {
-    const { layout } = this.#host.os
-    for (let i = 0; i < ACCEPTS; i++) {
-      const fd = streams.acceptConnection(layout, listening)
-      if (fd >= 0) {
-        this.#admit(fd)
-        continue
-      }
-      const { EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED, EINTR } = layout.errno
-      if (fd === -ECONNABORTED || fd === -EINTR) continue
-      if ([EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(-fd)) {
-        // The kernel would report it as readable for ever.
-        this.#host.unwatch(listening)
-        this.#exhausted = true
-      }
-      return
-    }
-  }
-
   /** Connections beyond the limit are taken and closed: whoever waits in the backlog does not know that it waits. */
   #admit(fd: number): void {
     const { layout } = this.#host.os
     if (!this.#manyPorts) this.#makeWay(this.#lastingPort(this.#spec.name))
     const name = this.#manyPorts ? `${this.#spec.name}:${this.#host.nextPortNumber(this.#spec.index)}` : this.#spec.name
-    const full = this.#count >= this.#maxPeers
-    const port = full ? -1 : this.#manyPorts ? this.#host.addPort(this, this.#describe(name)) : this.#lastingPort(name)
+    if (this.#count >= this.#maxPeers) {
+      this.#refuse(fd, 'peer-limit', `no more than ${this.#maxPeers} connections are served: raise maxPeers`)
+      return
+    }
+    if (!this.#share.take()) {
+      this.#refuse(fd, 'descriptor-limit', NO_DESCRIPTORS)
+      return
+    }
+    const port = this.#manyPorts ? this.#host.addPort(this, this.#describe(name)) : this.#lastingPort(name)
     if (port < 0) {
-      this.#host.countDrop(this.#spec.index, 'peer-limit')
-      closeSocket(fd)
+      this.#share.give()
+      this.#refuse(fd, 'peer-limit', 'all ports of the switch are in use: raise switch.maxPorts')
       return
     }
     prepareSocket(layout, fd, this.#options.socket)
     this.#begin(fd, port, name, 0, peerLabel(layout, fd))
   }
 
+  #refuse(fd: number, reason: 'peer-limit' | 'descriptor-limit', message: string): void {
+    this.#countRefusal(reason, message)
+    closeSocket(fd)
+  }
+
+  #countRefusal(reason: 'peer-limit' | 'descriptor-limit', message: string): void {
+    this.#host.countDrop(this.#spec.index, reason)
+    // On a path for one peer a second connection is refused by design.
+    if (reason === 'descriptor-limit' || this.#manyPorts) this.#host.raise(this.#spec.name, reason, message)
+  }
+
   /** A VM that restarted may be back before its end was read. */
   #makeWay(port: number): void {
     const connection = this.#byPort[port]
     if (connection !== undefined && streams.hasHungUp(connection.fd)) this.#end(connection, 'closed by its peer')
-  }
-
-  #dial(family: number, address: Uint8Array, peer: string): void {
-    if (this.#count > 0 || this.#dialling !== null) return
-    const { layout } = this.#host.os
-    const { fd, result } = streams.dial(layout, family, address)
-    if (fd < 0) {
-      this.#upcall({ type: 'idle', error: getSystemErrorName(fd), wasUp: false })
-      return
-    }
-    prepareSocket(layout, fd, this.#options.socket)
-    if (result >= 0) this.#begin(fd, this.#lastingPort(this.#spec.name), this.#spec.name, 0, peer)
-    else if (result === -layout.errno.EINPROGRESS) {
-      this.#dialling = { fd, since: this.#host.now(), peer }
-      this.#host.awaitConnected(this, fd)
-    } else this.#giveUp(fd, getSystemErrorName(result))
-  }
-
-  #giveUp(fd: number, error: string): void {
-    this.#abandon(fd)
-    this.#upcall({ type: 'idle', error, wasUp: false })
-  }
-
-  #abandon(fd: number): void {
-    this.#host.unwatch(fd)
-    closeSocket(fd)
   }
 
   #give({ id, fd, portName, peer }: GivenConnection): void {
@@ -308,7 +272,9 @@ export class StreamEndpoint implements Endpoint {
     reader.close()
     if (!this.#lasting.has(name)) this.#host.removePort(port)
     this.#host.unwatch(fd)
-    if (this.#options.mode !== 'given') closeSocket(fd)
+    if (this.#options.mode === 'given') return
+    closeSocket(fd)
+    this.#share.give()
   }
 
   /** Makes a port that there must be; throws when the switch has no place for it. */
@@ -355,6 +321,7 @@ export class StreamEndpoint implements Endpoint {
 
   #restore({ fd, id, progress }: ConnectionRestore, port: number, name: string): boolean {
     const connection = this.#enter(fd, port, name, id)
+    if (this.#options.mode !== 'given') this.#share.hold()
     this.#host.portRestored(port)
     if (progress !== null) {
       connection.resume(progress)
@@ -369,10 +336,6 @@ export class StreamEndpoint implements Endpoint {
     const { EAGAIN, ENOBUFS, ENOMEM, EINTR } = this.#host.os.layout.errno
     if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return Fault.wait
     return errno === EINTR ? Fault.retry : Fault.gone
-  }
-
-  #countDrops(reason: EndpointDropReason, count: number): void {
-    for (let i = 0; i < count; i++) this.#host.countDrop(this.#spec.index, reason)
   }
 
   #upcall(upcall: StreamUpcall): void {

@@ -2,14 +2,12 @@
  * Many VMs on one socket path: the data plane's half.
  *
  * A peer is known by the address its socket is bound to; every datagram carries it. The first one makes the peer a port, so a
- * guest that never sends is not reachable. A sender without an address cannot be answered and is counted, not served.
+ * guest that never sends is not reachable. A sender that cannot be answered is counted and told of, not served (refusals.ts).
  *
- * Clients that connect to us (vfkit, libkrun) hear only the socket they connected to, whose send buffer would be shared
- * by all of them: one that stops reading would fill it and stall the rest. So the first frame of such a client starts a
- * *handover*: the socket is its from now on, and a new one takes its place at the path; what accept(2) does for streams. Two
- * clients that connect before the first of them sends share a socket; that is why it is not connected back to either, which would
- * shut the other out. A socket that was replaced stays open while it has peers, and RETIRE_MS longer for a client that
- * connected in that moment and has been silent since.
+ * Clients that connect to us (vfkit, libkrun) hear only the socket they connected to. So the first datagram of such a client, its
+ * handshake, makes the socket its own, and a new one takes its place at the path (listening-sockets.ts); what accept(2) does for streams.
+ * Clients that connect before the first of them was heard share a socket, and its send buffer; that is why it is not connected back to
+ * one of them, which would shut the others out.
  *
  * A peer that is gone keeps its place (id, counters) in case it comes back on the same address, until the place is needed.
  */
@@ -22,6 +20,7 @@ import { decodeUnixAddress, SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
 import { DatagramSender } from '../datagram-sender.js'
 import { PeerTable } from '../peer-table.js'
 import { type SendFault, unixFaults } from '../send-fault.js'
+import { ListeningSockets } from './listening-sockets.js'
 import {
   isHandshake,
   type ManyPeersOptions,
@@ -30,20 +29,11 @@ import {
   type UnixgramDowncall,
   type UnixgramUpcall,
 } from './options.js'
-import { Peer } from './peer.js'
+import { type Liveness, Peer, type Reach } from './peer.js'
+import { isResolvable, Refusals } from './refusals.js'
 
-/** Five minutes: longer than a guest takes from its launcher's connect to its first frame. */
-const RETIRE_MS = 300_000
 /** Peers probed in one tick; the rest follow in the next. */
 const PROBES_PER_TICK = 128
-
-interface Listening {
-  fd: number
-  generation: number
-  handedOver: boolean
-  /** When a newer socket took the path. */
-  replacedAt: number
-}
 
 export class ManyPeersEndpoint implements Endpoint {
   readonly #host: EndpointHost
@@ -54,7 +44,9 @@ export class ManyPeersEndpoint implements Endpoint {
   readonly #table = new PeerTable<Peer>(randomBytes(4).readInt32LE())
   readonly #peers: Peer[] = []
   readonly #peerOf: (Peer | null)[] = []
-  readonly #listening: Listening[] = []
+  readonly #listening: ListeningSockets
+  readonly #reach: Reach
+  readonly #refusals: Refusals
   #maxPeers: number
   #probeNext = 0
 
@@ -65,17 +57,24 @@ export class ManyPeersEndpoint implements Endpoint {
     this.#maxPeers = this.#options.maxPeers
     this.#sender = new DatagramSender(host.os, host.pool)
     this.#faultOf = unixFaults(host.os.layout)
+    this.#refusals = new Refusals(host, spec.name, spec.index)
+    const { probeFd, sendBufferBytes } = this.#options
+    this.#reach = { os: host.os, share: host.descriptorShare(spec.index), probeFd, sendBufferBytes }
+    const upcall = (message: UnixgramUpcall) => host.send(spec.name, { ...message })
+    this.#listening = new ListeningSockets(this, host, upcall)
   }
 
   open(): void {
-    for (const socket of this.#options.sockets) this.#listen(socket.fd, socket.generation)
+    for (const socket of this.#options.sockets) this.#listening.add(socket)
     for (const port of this.#spec.ports) {
       const restore = port.restore as PeerRestore | null
       if (restore === null) continue
       const peer = new Peer(restore.address)
       peer.ownFd = restore.ownFd
+      peer.connected = restore.connected
+      if (restore.ownFd >= 0) this.#reach.share.hold()
       peer.generation = restore.generation
-      peer.listeningFd = this.#fdOf(restore.generation)
+      peer.listeningFd = this.#listening.fdOf(restore.generation)
       peer.up = port.up
       peer.port = port.index
       this.#host.restorePort(this, this.#describe(port.name), port.index)
@@ -111,11 +110,13 @@ export class ManyPeersEndpoint implements Endpoint {
   fault(port: number, errno: number): Fault {
     const fault = this.#faultOf(errno)
     const peer = this.#peerOf[port] as Peer
-    const { ECONNREFUSED, ENOTCONN } = this.#host.os.layout.errno
+    const { ECONNREFUSED, ENOTCONN, EACCES } = this.#host.os.layout.errno
     // A VM that restarted has bound a new socket to its path; the old one is dead, and the own socket still tied to it.
     if ((errno === ECONNREFUSED || errno === ENOTCONN) && peer.ownFd >= 0) {
-      if (peer.reach(this.#host.os, this.#options.sendBufferBytes) === 'own') return Fault.retry
+      if (peer.reach(this.#reach, false) === 'own') return Fault.retry
     }
+    if (errno === EACCES) this.#refusals.refuse('no-access', this.#labelOf(peer))
+    if (fault === Fault.tooLong) this.#tellTooLong(port)
     return fault
   }
 
@@ -127,9 +128,10 @@ export class ManyPeersEndpoint implements Endpoint {
     const { platform } = this.#host.os.layout
     if (platform === 'darwin') return -1
     const peer = this.#peerOf[port] as Peer
-    // By address, the kernel refuses for want of send buffer only (no queue limit towards a socket that is connected to us),
-    // and that it reports truthfully.
-    return peer.ownFd >= 0 ? peer.ownFd : peer.listeningFd
+    if (peer.ownFd >= 0) return peer.ownFd
+    // Towards a socket that is connected to us there is no queue limit, so the kernel refuses for want of send buffer only, and reports
+    // that truthfully. Towards another it does not.
+    return peer.connected ? peer.listeningFd : -1
   }
 
   tick(now: number): void {
@@ -139,7 +141,7 @@ export class ManyPeersEndpoint implements Endpoint {
       const peer = this.#peers[this.#probeNext]
       if (peer.up) this.#probe(peer)
     }
-    this.#retire(now)
+    this.#listening.tick(now, generation => this.#isUsed(generation))
   }
 
   message(message: EndpointMessage): void {
@@ -148,59 +150,59 @@ export class ManyPeersEndpoint implements Endpoint {
       this.#maxPeers = downcall.maxPeers
       return
     }
-    const { fd, generation } = downcall.socket
-    const known = this.#listening.find(socket => socket.generation === generation)
-    if (known !== undefined) {
-      // No new socket could be made; the next client asks again.
-      known.handedOver = false
-      return
-    }
-    for (const socket of this.#listening) socket.replacedAt ||= this.#host.now()
-    this.#listen(fd, generation)
+    if (downcall.type === 'same-name') this.#tellSameName(downcall.paths)
+    else if (downcall.type === 'socket') this.#listening.add(downcall.socket)
   }
 
   close(): void {
     for (const peer of [...this.#peers]) this.#forget(peer)
-    for (const { fd } of this.#listening) this.#host.unwatch(fd)
-  }
-
-  #listen(fd: number, generation: number): void {
-    this.#listening.push({ fd, generation, handedOver: false, replacedAt: 0 })
-    this.#host.watch(this, fd)
+    this.#listening.close()
   }
 
   /** A datagram from an address that has no port, or one that is down. Returns the peer, up, or null when it is not served. */
   #join(known: Peer | null, fd: number, address: Uint8Array): Peer | null {
-    const { os } = this.#host
-    const label = decodeUnixAddress(os.layout, address)
-    if (label === undefined) return this.#refuse('unbound')
+    const { layout } = this.#host.os
+    const label = decodeUnixAddress(layout, address)
+    if (label === undefined) return this.#refuse('unbound', '')
+    if (!isResolvable(layout, address)) return this.#refuse('relative-name', label)
+    // Before the peer is asked: a refused peer may send as much as it likes.
+    if (known === null && !this.#hasPlace()) return this.#refuse('peer-limit', label)
     const peer = known ?? new Peer(address)
-    peer.generation = this.#generationOf(fd)
+    peer.generation = this.#listening.generationOf(fd)
     peer.listeningFd = fd
-    const way = peer.reach(os, this.#options.sendBufferBytes)
-    // It sent and ended before we came to read.
-    if (way === 'gone') return this.#refuse('peer-gone')
+    const way = peer.reach(this.#reach, true)
+    if (way === 'gone') return this.#refuse('peer-gone', label)
+    if (way === 'denied') return this.#refuse('no-access', label)
     if (known === null && !this.#makePort(peer)) {
-      peer.release()
-      return this.#refuse('peer-limit')
+      peer.release(this.#reach.share)
+      return this.#refuse('peer-limit', label)
     }
-    if (way === 'shared') this.#handOver(peer.generation)
-    peer.up = true
-    const descriptors = peer.ownFd >= 0 ? [peer.ownFd] : []
-    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors })
+    this.#serve(peer, way, label)
     return peer
   }
 
-  /** A client that was started again before anybody noticed hears the socket it connected to now, and no other. */
+  #serve(peer: Peer, way: Liveness, label: string): void {
+    if (way === 'shared') this.#handOff(peer.generation)
+    if (way === 'addressed') {
+      this.#refusals.warn(
+        'descriptor-limit',
+        'there are no open files left for sockets of peers, which are served more slowly: raise the limit (LimitNOFILE=, ulimit -n)',
+      )
+    }
+    peer.up = true
+    const descriptors = peer.ownFd >= 0 ? [peer.ownFd] : []
+    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors })
+  }
+
+  /** A client that was started again, before its end was noticed, hears the socket it connected to now, and no other. */
   #follow(peer: Peer, fd: number): void {
-    const generation = this.#generationOf(fd)
+    const generation = this.#listening.generationOf(fd)
     // What its predecessor left behind in an older socket says nothing.
     if (generation < peer.generation) return
     peer.generation = generation
     peer.listeningFd = fd
-    this.#handOver(generation)
-    const label = decodeUnixAddress(this.#host.os.layout, peer.address) as string
-    this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors: [] })
+    if (peer.connected) this.#handOff(generation)
+    this.#host.portUp(peer.port, { peer: this.#labelOf(peer), restore: this.#restore(peer), descriptors: [] })
   }
 
   #makePort(peer: Peer): boolean {
@@ -210,6 +212,10 @@ export class ManyPeersEndpoint implements Endpoint {
     if (peer.port < 0) return false
     this.#enter(peer)
     return true
+  }
+
+  #hasPlace(): boolean {
+    return this.#peers.length < this.#maxPeers || this.#peers.some(({ up }) => !up)
   }
 
   /** Forgets the peer that has been gone longest; false when all are up. */
@@ -230,7 +236,7 @@ export class ManyPeersEndpoint implements Endpoint {
 
   #forget(peer: Peer): void {
     this.#host.removePort(peer.port)
-    peer.release()
+    peer.release(this.#reach.share)
     this.#table.remove(peer)
     this.#peers.splice(this.#peers.indexOf(peer), 1)
     this.#peerOf[peer.port] = null
@@ -243,42 +249,59 @@ export class ManyPeersEndpoint implements Endpoint {
     // First down, then close: the own socket may be watched.
     this.#host.portDown(peer.port, {
       peer: null,
-      restore: { address: peer.address, ownFd: -1, generation: peer.generation } satisfies PeerRestore,
+      restore: { ...this.#restore(peer), ownFd: -1 } satisfies PeerRestore,
     })
-    peer.release()
+    peer.release(this.#reach.share)
   }
 
-  /** A VM that ended without a word is noticed here, within a second, even when nobody sends to it. */
+  /** Notices a VM that ended without a word, within a second, also when no frame is sent to it. */
   #probe(peer: Peer): void {
-    const hadOwn = peer.ownFd >= 0
-    const way = peer.reach(this.#host.os, this.#options.sendBufferBytes)
-    if (way === 'gone' || hadOwn !== (way === 'own')) this.#leave(peer)
+    const { connected } = peer
+    const way = peer.reach(this.#reach, false)
+    // Another program has the path now, and is to be served another way.
+    if (way === 'gone' || way === 'denied' || connected !== (way === 'shared')) this.#leave(peer)
   }
 
-  #handOver(generation: number): void {
-    const socket = this.#listening.find(each => each.generation === generation)
-    if (socket === undefined || socket.handedOver) return
-    socket.handedOver = true
-    this.#upcall({ type: 'handover', generation })
+  #handOff(generation: number): void {
+    if (this.#listening.handOff(generation)) return
+    this.#refusals.warn(
+      'handoff-limit',
+      'clients connect so fast that some share a socket for a while: find the one that connects again and again',
+    )
   }
 
-  #retire(now: number): void {
-    for (const socket of [...this.#listening]) {
-      if (socket.replacedAt === 0 || now - socket.replacedAt < RETIRE_MS) continue
-      if (this.#peers.some(peer => peer.up && peer.ownFd < 0 && peer.generation === socket.generation)) continue
-      this.#host.unwatch(socket.fd)
-      this.#listening.splice(this.#listening.indexOf(socket), 1)
-      this.#upcall({ type: 'release', generation: socket.generation })
+  #isUsed(generation: number): boolean {
+    return this.#peers.some(peer => peer.up && peer.ownFd < 0 && peer.generation === generation)
+  }
+
+  #refuse(reason: EndpointDropReason, label: string): null {
+    this.#refusals.refuse(reason, label)
+    return null
+  }
+
+  #tellTooLong(port: number): void {
+    this.#host.raise(
+      port,
+      'peer-frame-size',
+      'a frame is longer than the socket buffer towards this peer: raise net.core.wmem_max, or lower maxFrameSize of the port',
+    )
+  }
+
+  /** Paths that several sockets of this machine are bound to. */
+  #tellSameName(paths: readonly string[]): void {
+    for (const peer of this.#peers) {
+      if (!peer.up) continue
+      const label = this.#labelOf(peer)
+      if (!paths.includes(label)) this.#host.clear(peer.port, 'peer-duplicate-name')
+      else {
+        const message = `several programs use "${label}" for themselves, and only the one started last hears the switch: give each VM a local.path of its own`
+        this.#host.raise(peer.port, 'peer-duplicate-name', message, { peer: label })
+      }
     }
   }
 
-  #upcall(upcall: UnixgramUpcall): void {
-    this.#host.send(this.#spec.name, { ...upcall })
-  }
-
-  #refuse(reason: EndpointDropReason): null {
-    this.#host.countDrop(this.#spec.index, reason)
-    return null
+  #labelOf(peer: Peer): string {
+    return decodeUnixAddress(this.#host.os.layout, peer.address) ?? ''
   }
 
   #swallow(batch: ReceiveBatch, i: number): boolean {
@@ -287,17 +310,9 @@ export class ManyPeersEndpoint implements Endpoint {
     return true
   }
 
-  #generationOf(fd: number): number {
-    return this.#listening.find(socket => socket.fd === fd)?.generation ?? 0
-  }
-
-  #fdOf(generation: number): number {
-    for (const socket of this.#listening) if (socket.generation === generation) return socket.fd
-    return -1
-  }
-
   #restore(peer: Peer): PeerRestore {
-    return { address: peer.address, ownFd: peer.ownFd, generation: peer.generation }
+    const { address, ownFd, connected, generation } = peer
+    return { address, ownFd, connected, generation }
   }
 
   #describe(name: string): EndpointPort {

@@ -28,6 +28,7 @@ import {
   type UnixgramSocket,
   type UnixgramUpcall,
 } from './options.js'
+import { isResolvable, Refusals } from './refusals.js'
 
 interface Serving {
   readonly socket: UnixgramSocket
@@ -44,6 +45,7 @@ export class OnePeerEndpoint implements Endpoint {
   readonly #options: OnePeerOptions
   readonly #sender: DatagramSender
   readonly #faultOf: SendFault
+  readonly #refusals: Refusals
   #port = -1
   /** The socket bound to the path; null between a handover and its answer. */
   #listening: UnixgramSocket | null = null
@@ -57,6 +59,7 @@ export class OnePeerEndpoint implements Endpoint {
     this.#options = spec.options as OnePeerOptions
     this.#sender = new DatagramSender(host.os, host.pool)
     this.#faultOf = unixFaults(host.os.layout)
+    this.#refusals = new Refusals(host, spec.name, spec.index)
   }
 
   open(): void {
@@ -142,25 +145,31 @@ export class OnePeerEndpoint implements Endpoint {
   /** Whether a datagram from this sender is our peer's. Makes the sender our peer if we have none. */
   #accept(fd: number, address: Uint8Array): boolean {
     const { remote } = this.#options
-    if (remote !== null && !sameAddress(address, remote)) return this.#refuse('stranger')
+    if (remote !== null && !sameAddress(address, remote)) return this.#refuse('stranger', address)
     if (this.#serving !== null) {
       if (sameAddress(address, this.#serving.address) && fd === this.#serving.socket.fd) return true
-      if (this.#alive(this.#serving)) return this.#refuse(remote === null ? 'peer-limit' : 'stranger')
+      if (this.#alive(this.#serving)) return this.#refuse(remote === null ? 'peer-limit' : 'stranger', address)
       this.#leave()
     }
     const socket = this.#listening
     // Left behind by a peer whose socket is on its way to being closed.
-    if (socket?.fd !== fd) return this.#refuse('peer-gone')
+    if (socket?.fd !== fd) {
+      this.#host.countDrop(this.#spec.index, 'peer-gone')
+      return false
+    }
     return this.#connect(socket, address)
   }
 
   #connect(socket: UnixgramSocket, address: Uint8Array): boolean {
     const { layout } = this.#host.os
     const label = decodeUnixAddress(layout, address)
-    if (label === undefined) return this.#refuse('unbound')
+    if (label === undefined) return this.#refuse('unbound', address)
+    if (!isResolvable(layout, address)) return this.#refuse('relative-name', address)
     const file = this.#remoteFile()
     const result = unix.connectUnix(socket.fd, address)
-    if (result < 0) return this.#refuse(result === -layout.errno.EPERM ? 'stranger' : 'peer-gone')
+    const { EPERM, EACCES } = layout.errno
+    if (result === -EPERM) return this.#refuse('stranger', address)
+    if (result < 0) return this.#refuse(result === -EACCES ? 'no-access' : 'peer-gone', address)
     const listening = this.#options.remote === null
     const handedOver = listening && this.#connectedToUs(address)
     this.#serving = { socket, address, handedOver, file }
@@ -170,7 +179,7 @@ export class OnePeerEndpoint implements Endpoint {
       this.#upcall({ type: 'handover', generation: socket.generation })
     }
     this.#shakeHands(socket.fd)
-    const restore: PeerRestore = { address, ownFd: -1, generation: socket.generation }
+    const restore: PeerRestore = { address, ownFd: -1, connected: handedOver, generation: socket.generation }
     this.#host.portUp(this.#port, { peer: label, restore })
     return true
   }
@@ -185,7 +194,8 @@ export class OnePeerEndpoint implements Endpoint {
     this.#serving = { socket: this.#listening, address: remote, handedOver: false, file }
     this.#drained = false
     this.#shakeHands(this.#listening.fd)
-    const restore: PeerRestore = { address: remote, ownFd: -1, generation: this.#listening.generation }
+    const { generation } = this.#listening
+    const restore: PeerRestore = { address: remote, ownFd: -1, connected: false, generation }
     this.#host.portUp(this.#port, { peer: decodeUnixAddress(layout, remote) ?? null, restore })
   }
 
@@ -233,13 +243,9 @@ export class OnePeerEndpoint implements Endpoint {
 
   /** What a third party sees of this peer. */
   #ask(address: Uint8Array): 'open' | 'connected' | 'gone' {
-    const { layout } = this.#host.os
-    const fd = unix.openUnixDatagram(layout)
-    if (fd < 0) return 'open'
-    const result = unix.connectUnix(fd, address)
-    unix.closeSocket(fd)
+    const result = unix.connectUnix(this.#options.probeFd, address)
     if (result >= 0) return 'open'
-    return result === -layout.errno.EPERM ? 'connected' : 'gone'
+    return result === -this.#host.os.layout.errno.EPERM ? 'connected' : 'gone'
   }
 
   #shakeHands(fd: number): void {
@@ -251,8 +257,8 @@ export class OnePeerEndpoint implements Endpoint {
     this.#host.send(this.#spec.name, { ...upcall })
   }
 
-  #refuse(reason: EndpointDropReason): false {
-    this.#host.countDrop(this.#spec.index, reason)
+  #refuse(reason: EndpointDropReason, address: Uint8Array): false {
+    this.#refusals.refuse(reason, decodeUnixAddress(this.#host.os.layout, address) ?? '')
     return false
   }
 

@@ -15,6 +15,8 @@ interface CommonOptions {
   staticAddresses: readonly number[]
   /** Bytes asked for as the send buffer of each socket. */
   sendBufferBytes: number
+  /** An unbound socket of the main thread's, connected to one peer after the other to see whether it lives. */
+  probeFd: number
 }
 
 /** Many VMs on one path. */
@@ -41,6 +43,8 @@ export interface PeerRestore {
   address: Uint8Array
   /** A socket of the peer's own, connected to it; -1 when it is served through the socket it is connected to. */
   ownFd: number
+  /** The peer is connected to the socket of this generation, and hears no other. */
+  connected: boolean
   /** The listening socket it speaks to. */
   generation: number
 }
@@ -51,8 +55,13 @@ export interface PeerRestore {
  */
 export type UnixgramUpcall = { type: 'handover'; generation: number } | { type: 'release'; generation: number }
 
-/** Main thread to data plane: here is the socket that took the path over; or the limits changed. */
-export type UnixgramDowncall = { type: 'socket'; socket: UnixgramSocket } | { type: 'max-peers'; maxPeers: number }
+/** Main thread to data plane. */
+export type UnixgramDowncall =
+  /** The socket that has the path now. */
+  | { type: 'socket'; socket: UnixgramSocket }
+  | { type: 'max-peers'; maxPeers: number }
+  /** All paths that more than one datagram socket of this machine is bound to. */
+  | { type: 'same-name'; paths: readonly string[] }
 
 /** Sent by vfkit and libkrun right after connecting, long before the first frame. Not a frame; answered by nothing. */
 export const VFKIT_HANDSHAKE = Uint8Array.of(0x56, 0x46, 0x4b, 0x54)

@@ -1,7 +1,8 @@
 /** unixgram: the main thread's half. Sockets, their files, and handing a path over from one socket to the next. */
+import { getSystemErrorName } from 'node:util'
 import type { UnixgramConfig } from '../../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
-import type { Logger } from '../../log.js'
+import { OperatorError } from '../../errors.js'
 import type { Layout } from '../../os/layout.js'
 import { encodeUnixAddress } from '../../os/sockaddr-un.js'
 import * as unix from '../../os/unix-socket.js'
@@ -14,8 +15,9 @@ import {
   replaceSocketFile,
   type SocketFileOptions,
 } from '../socket-file.js'
-import type { SendToEndpoint, Transport, TransportContext } from '../transport.js'
+import type { Transport, TransportContext } from '../transport.js'
 import { UNIXGRAM, type UnixgramOptions, type UnixgramSocket, type UnixgramUpcall, VFKIT_HANDSHAKE } from './options.js'
+import { canTellSameNames, sameNames } from './same-names.js'
 
 /**
  * Asked for in both directions. Sending: how much may be on its way to one peer; Linux counts 2304 bytes for a frame of 1514, so
@@ -23,31 +25,47 @@ import { UNIXGRAM, type UnixgramOptions, type UnixgramSocket, type UnixgramUpcal
  */
 const BUFFER_BYTES = 4 * 1024 * 1024
 
-export async function openUnixgram(
-  config: UnixgramConfig,
-  { os, log, send }: TransportContext,
-): Promise<UnixgramTransport> {
-  return new UnixgramTransport(config, os.layout, log, send)
+const NO_DESCRIPTORS =
+  'there are no open files left for another socket of this path, so clients that connect now share one: raise the limit (LimitNOFILE=, ulimit -n)'
+
+/** How often the sockets of this machine are looked through for a name that two have. */
+const SAME_NAME_MS = 5000
+
+export type UnixgramContext = Pick<TransportContext, 'os' | 'log' | 'send' | 'findings' | 'descriptors'>
+
+export async function openUnixgram(config: UnixgramConfig, context: UnixgramContext): Promise<UnixgramTransport> {
+  return new UnixgramTransport(config, context)
 }
 
 export class UnixgramTransport implements Transport<UnixgramConfig> {
   config: UnixgramConfig
   readonly #layout: Layout
-  readonly #log: Logger
-  readonly #send: SendToEndpoint
+  readonly #context: UnixgramContext
   readonly #sockets: UnixgramSocket[] = []
+  readonly #probeFd: number
+  readonly #timer: NodeJS.Timeout | undefined
   #inode: bigint
   #closed = false
+  /** Names that two sockets had at the last look. */
+  #sameNames: ReadonlySet<string> = new Set()
 
   /** Throws OperatorError when the socket cannot be put in place; nothing is left behind then. */
-  constructor(config: UnixgramConfig, layout: Layout, log: Logger, send: SendToEndpoint) {
+  constructor(config: UnixgramConfig, context: UnixgramContext) {
+    const { layout } = context.os
     this.config = config
     this.#layout = layout
-    this.#log = log
-    this.#send = send
-    const { fd, inode } = bindSocketFile(layout, this.#file)
-    this.#inode = inode
-    this.#adopt(fd)
+    this.#context = context
+    this.#probeFd = unix.openUnixDatagram(layout)
+    if (this.#probeFd < 0) throw new OperatorError(`cannot open a socket: ${getSystemErrorName(this.#probeFd)}`)
+    try {
+      const { fd, inode } = bindSocketFile(layout, this.#file)
+      this.#inode = inode
+      this.#adopt(fd)
+    } catch (error) {
+      unix.closeSocket(this.#probeFd)
+      throw error
+    }
+    if (canTellSameNames) this.#timer = setInterval(() => void this.#lookForSameNames(), SAME_NAME_MS).unref()
   }
 
   /** The path this switch made. */
@@ -74,13 +92,15 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
     const before = this.config
     this.config = config
     if (JSON.stringify(access(before)) !== JSON.stringify(access(config))) applyAccess(this.#file, this.where)
-    if (config.role === 'listen') this.#send({ type: 'max-peers', maxPeers: config.maxPeers })
+    if (config.role === 'listen') this.#context.send({ type: 'max-peers', maxPeers: config.maxPeers })
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    clearInterval(this.#timer)
     for (const { fd } of this.#sockets) unix.closeSocket(fd)
+    unix.closeSocket(this.#probeFd)
     removeSocketFile(this.where, this.#inode)
   }
 
@@ -101,16 +121,24 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
   }
 
   #handOver(): void {
+    const { descriptors, findings, send } = this.#context
+    // The socket that gives up the path stays open for its client.
+    if (!descriptors.take()) {
+      findings.raise({ code: 'descriptor-limit', message: NO_DESCRIPTORS })
+      send({ type: 'socket', socket: this.#newest() })
+      return
+    }
     try {
       const { fd, inode } = replaceSocketFile(this.#layout, this.#file)
       this.#inode = inode
-      this.#send({ type: 'socket', socket: this.#adopt(fd) })
+      send({ type: 'socket', socket: this.#adopt(fd) })
     } catch (error) {
-      this.#log.error(
-        { transport: this.config.name, err: String(error) },
-        'no new socket for the path; the old one stays',
-      )
-      this.#send({ type: 'socket', socket: this.#newest() })
+      descriptors.give()
+      findings.raise({
+        code: 'handoff-limit',
+        message: `no further socket can be bound to ${this.where}, so clients that connect share one: ${(error as Error).message}`,
+      })
+      send({ type: 'socket', socket: this.#newest() })
     }
   }
 
@@ -119,6 +147,16 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
     if (at < 0 || at === this.#sockets.length - 1) return
     unix.closeSocket(this.#sockets[at].fd)
     this.#sockets.splice(at, 1)
+    this.#context.descriptors.give()
+  }
+
+  /** A VM that restarts is there twice for a moment, so a name counts when two looks in a row find it. */
+  async #lookForSameNames(): Promise<void> {
+    const names = await sameNames()
+    if (this.#closed) return
+    const paths = [...names].filter(name => this.#sameNames.has(name))
+    this.#sameNames = names
+    if (this.config.role === 'listen' && this.config.peers === 'many') this.#context.send({ type: 'same-name', paths })
   }
 
   #options(): UnixgramOptions {
@@ -127,6 +165,7 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
       policy: egressPolicy(config.port),
       staticAddresses: config.port.fdb.static.map(mac => parseMac(mac) as number),
       sendBufferBytes: BUFFER_BYTES,
+      probeFd: this.#probeFd,
       sockets: [...this.#sockets],
     }
     if (config.role === 'connect') {

@@ -27,6 +27,11 @@ import { type Refusal, refuse } from './refusal.js'
 import type { SwitchLinks } from './switch-links.js'
 import { Tally } from './tally.js'
 
+/** For each client: its connection and both ends of its port's socket pair. */
+const DESCRIPTORS = 3
+const NO_DESCRIPTORS =
+  'a client is refused because there are no open files left for this transport: raise the limit (LimitNOFILE=, ulimit -n)'
+
 interface Client {
   readonly link: Link
   readonly hello: Hello | null
@@ -158,10 +163,22 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
       refuse(socket, { status: 409, code: 'loop', detail: `This link is refused: ${claim}.` })
       return
     }
+    if (!this.#context.descriptors.take(DESCRIPTORS)) {
+      claim?.release()
+      this.#tally.count('descriptor-limit')
+      this.#context.findings.raise({ code: 'descriptor-limit', message: NO_DESCRIPTORS })
+      refuse(socket, {
+        status: 503,
+        code: 'descriptor-limit',
+        detail: 'The switch has no open files left for another client.',
+      })
+      return
+    }
     const address = addressKey(client.address)
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
     const left = () => {
       claim?.release()
+      this.#context.descriptors.give(DESCRIPTORS)
       const count = (this.#perAddress.get(address) ?? 1) - 1
       if (count === 0) this.#perAddress.delete(address)
       else this.#perAddress.set(address, count)
@@ -190,6 +207,12 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     const fromThere = this.#perAddress.get(addressKey(client.address)) ?? 0
     if (this.#clients.size < maxPeers && fromThere < maxPeersPerAddress) return null
     this.#tally.count('peer-limit')
+    if (this.#clients.size >= maxPeers) {
+      this.#context.findings.raise({
+        code: 'peer-limit',
+        message: `no more than ${maxPeers} clients are served: raise maxPeers`,
+      })
+    }
     return this.#clients.size < maxPeers
       ? { status: 429, code: 'address-limit', detail: 'There are too many connections from this address.' }
       : { status: 503, code: 'peer-limit', detail: 'There are as many connections as this transport may have.' }

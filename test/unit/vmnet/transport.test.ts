@@ -35,6 +35,7 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       switchName: () => 'test',
       send: () => {},
       findings: new RecordedFindings(),
+      descriptors: { take: () => true, give: () => {} },
       report: event => void events.push(event),
       contain: callback => callback(),
     }

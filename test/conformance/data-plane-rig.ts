@@ -106,14 +106,14 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
 
   async capture(): Promise<() => Promise<CaptureRecord[]>> {
     const [ours, theirs] = streamPair(this.os.layout)
-    const capture = { id: 1, fd: theirs, portId: null, snapLength: 65_550, filter: '' }
+    const capture = { id: 1, fd: theirs, portId: null, snapLength: 65_550, filter: null }
     await this.dataPlane.command({ type: 'capture-start', capture })
     return async () => {
       await this.dataPlane.command({ type: 'capture-stop', id: capture.id })
       const memory = new NativeMemory(4 * 1024 * 1024)
       const length = libc.recv(ours, memory.address, memory.bytes.length, this.os.layout.constants.MSG_DONTWAIT)
       for (const fd of [ours, theirs]) closeSocket(fd)
-      return new RecordReader().read(Buffer.from(memory.bytes.slice(0, Math.max(0, length))))
+      return new RecordReader(() => {}).read(Buffer.from(memory.bytes.slice(0, Math.max(0, length))))
     }
   }
 

@@ -28,6 +28,7 @@ const benchmarks: Benchmark[] = [
   { name: 'scrape', common: true },
   { name: 'control-plane', common: true },
   { name: 'soak', common: true },
+  { name: 'filters', title: 'Capture filters', common: false },
   { name: 'growth', title: 'The cost of growth', common: false },
   { name: 'vm-to-vm', title: 'VM to VM', common: false },
   { name: 'slirp', title: 'VM to host by NAT', common: false },

@@ -87,11 +87,13 @@ export function captureRoutes(app: App, view: SwitchView, captures: Captures): v
   app.get('/v1/capture', streaming, async (request, reply) => {
     const { port, snaplen, seconds, megabytes, filter } = request.query
     const options = { portId: idOf(view, port), snapLength: snaplen, filter, seconds, maxBytes: megabytes * mebibyte }
+    // Neither a quiet network nor a filter that waits for its compiler is a reason to hang up.
+    request.raw.socket.setTimeout(0)
     const { id, file } = await captures.start(options).catch(error => {
       throw refusal(error)
     })
-    // A quiet network is no reason to hang up.
-    request.raw.socket.setTimeout(0)
+    // The client may have gone while the filter was compiled.
+    if (request.raw.socket.destroyed) file.destroy()
     request.raw.socket.setKeepAlive(true, KEEP_ALIVE_MS)
     return (
       reply

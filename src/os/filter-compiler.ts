@@ -17,22 +17,41 @@ export type CompilerAnswer = { program: number[] } | { refused: string } | { mis
 
 /** Milliseconds; the slowest expression that the check of the text lets through takes 1.5 s on a slow machine. */
 const TIMEOUT_MS = 10_000
+/** Children at a time; each keeps a core busy. Others wait their turn. */
+const AT_ONCE = 2
 /** Bytes; a program of 1,024 instructions is 20 KiB of JSON. */
 const MAX_ANSWER = 256 * 1024
 const childProgram = fileURLToPath(new URL('./filter-compiler-child.js', import.meta.url))
 
+let running = 0
+const waiting: (() => void)[] = []
+
 /**
+ * The caller bounds how many expressions wait at once.
  * @throws FilterError when the expression is refused
  * @throws OperatorError when this machine has no libpcap
  */
 export async function compileFilter(expression: string): Promise<BpfProgram> {
   checkFilterText(expression)
-  const answer = await ask(expression)
+  const answer = await inTurn(() => ask(expression))
   if ('missing' in answer) throw new OperatorError(answer.missing)
   if ('refused' in answer) throw new FilterError(answer.refused)
   const program = Uint32Array.from(answer.program)
   checkBpf(program)
   return program
+}
+
+async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  if (running === AT_ONCE) await new Promise<void>(resolve => waiting.push(resolve))
+  else running++
+  try {
+    return await work()
+  } finally {
+    const next = waiting.shift()
+    // The next one takes over the place.
+    if (next === undefined) running--
+    else next()
+  }
 }
 
 function ask(expression: string): Promise<CompilerAnswer> {

@@ -99,6 +99,17 @@ describe('captures', () => {
     )
   })
 
+  it('have the true length of a frame that did not fit its slot, and no byte beyond the slot', () => {
+    start()
+    lengths[0] = 9014
+    captures.received(0, offsets, lengths, 0, 1, receiveDropReasons.indexOf('oversize'))
+    captures.flush()
+    assert.deepEqual(
+      records().map(({ length, bytes }) => [length, bytes.length]),
+      [[9014, pool.capacity]],
+    )
+  })
+
   it('count what their filter lets through, and nothing else', () => {
     start({ filter: arpOnly })
     captures.received(0, offsets, lengths, 0, 2, -1)

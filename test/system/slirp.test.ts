@@ -53,6 +53,12 @@ describe('two VMs behind slirp', { skip, timeout: 240_000 }, () => {
     }
   })
 
+  it('ping the gateway with packets that come in fragments', async () => {
+    for (const bytes of [3000, 60_000]) {
+      assert.match(await (vms[0] as Vm).sh(`ping -c 2 -i 0.2 -w 10 -s ${bytes} 10.0.2.2`), / 0% packet loss/)
+    }
+  })
+
   it("download from the host's loopback, and from outside, what has the checksum of the file", async () => {
     const download = (vm: Vm, url: string) => vm.sh(`wget -q -O - ${url} | sha256sum`, { timeoutMs: 60_000 })
     for (const vm of vms) {

@@ -14,10 +14,10 @@ export interface UpgradeRoute {
   /** Origins of web pages that may connect, besides the server's own; as browsers write them: `http://localhost:8080`. */
   readonly allowedOrigins: readonly string[]
   /**
-   * What the API's own tokens are asked for, where there are any: `control` or `read`, that role or a stronger one; `own`,
-   * the route checks `client.token` itself and reports through `client.refused()`.
+   * What the API's own tokens are asked for: `control` or `read`, that role or a stronger one; `guest`, no token where
+   * callers without one may look, else `control`; `own`, the route checks `client.token` itself and reports through `client.refused()`.
    */
-  readonly access: 'read' | 'control' | 'own'
+  readonly access: 'read' | 'control' | 'guest' | 'own'
   /** Connections the route may hold at once; the server makes room for them beside its own. */
   readonly maxConnections: number
   /** The server is about to close: say goodbye, as sockets are destroyed right after. */

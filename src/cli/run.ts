@@ -1,13 +1,15 @@
 /** `tapswitch run`: the boot order, one named step a line; then the switch runs until it is told to stop. */
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Config } from '../config/config.js'
+import type { Config, HttpConfig } from '../config/config.js'
 import { ConfigFile } from '../config/config-file.js'
 import { effectiveConfig } from '../config/effective.js'
+import { isLocal } from '../config/http.js'
 import { ControlPlane } from '../control/control-plane.js'
 import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
-import { startHttp } from '../http/server.js'
+import { ensureControlToken } from '../http/control-token.js'
+import { type HttpServer, startHttp } from '../http/server.js'
 import type { Logger } from '../log.js'
 import { inheritedSockets } from '../os/activation.js'
 import { noteInherited } from '../os/inheritance.js'
@@ -56,7 +58,7 @@ async function runSwitch(
   const upgrades = new UpgradeRoutes()
   const plane = await ControlPlane.start(config, log, { upgrades, file })
   try {
-    const http = config.http === false ? undefined : await startHttp({ ...plane, config: config.http, log, upgrades })
+    const http = config.http === false ? undefined : await serveHttp(config.http, config, { plane, log, upgrades })
     try {
       announce(config, log, output)
       const reloader = new Reloader({
@@ -72,6 +74,7 @@ async function runSwitch(
       await untilReady(plane.view)
       if (config.process !== null) goOnAs(config.process, config.runtimeDir, socketsOf(plane.view, config), log)
       log.info({ http: http?.url ?? null }, 'ready')
+      if (http !== undefined) announcePage(http, output)
       const signal = await signals.stop
       log.info({ signal }, 'stopping')
       await reloader.close()
@@ -82,6 +85,23 @@ async function runSwitch(
   } finally {
     await plane.stop()
   }
+}
+
+function serveHttp(
+  http: HttpConfig,
+  { runtimeDir, process }: Config,
+  { plane, log, upgrades }: { plane: ControlPlane; log: Logger; upgrades: UpgradeRoutes },
+): Promise<HttpServer> {
+  const controlToken = isLocal(http.listen) ? ensureControlToken(runtimeDir, process) : undefined
+  const { view, control, captures, events } = plane
+  return startHttp({ view, control, captures, events, config: http, log, upgrades, controlToken })
+}
+
+/** Not where stdout is the journal, which other users may read. */
+function announcePage(http: HttpServer, output: Output): void {
+  const link = process.env.JOURNAL_STREAM === undefined ? http.controlLink() : null
+  if (link === null) return
+  output.out(`The page, with control, once and within ten minutes (later: tapswitch link):\n  ${link}`)
 }
 
 function announce(config: Config, log: Logger, output: Output): void {

@@ -17,7 +17,7 @@ export type { TransportConfig } from './transports.js'
 
 import type { HttpConfig } from './http.js'
 
-export type { HttpConfig, Role, TokenConfig } from './http.js'
+export type { Anonymous, HttpConfig, Role, TokenConfig } from './http.js'
 export type { SecretSource } from './secret.js'
 
 export interface Config {

@@ -11,6 +11,10 @@ import { resolveSecret, type SecretSource, secret } from './secret.js'
 export const roles = ['read', 'control'] as const
 export type Role = (typeof roles)[number]
 
+/** What a caller without a token may do. */
+export const anonymousRoles = ['none', ...roles] as const
+export type Anonymous = (typeof anonymousRoles)[number]
+
 export interface HttpConfig {
   /** `host:port` (port 0 takes a free one), or the absolute path of a unix socket. */
   readonly listen: string
@@ -18,7 +22,8 @@ export interface HttpConfig {
   readonly permissions: number
   readonly owner: number | null
   readonly group: number | null
-  /** None: whoever reaches the server may do everything. */
+  /** The role of a caller without a token; `none` off loopback. */
+  readonly anonymous: Anonymous
   readonly tokens: readonly TokenConfig[]
   /** Names, lower case, besides loopback ones under which clients may ask for this server. */
   readonly allowedHosts: readonly string[]
@@ -56,7 +61,12 @@ export const httpOptions = group({
   permissions: fileMode().default('0600').describe('Mode of the unix socket. Who may write to it may connect.'),
   owner: account('user').optional().describe('Owner of the unix socket. Default: who runs the switch.'),
   group: account('group').optional().describe('Group of the unix socket. Default: that of who runs the switch.'),
-  token: secret().optional().describe('A bearer token that may do everything; every route but the probes asks for it.'),
+  anonymous: oneOf(anonymousRoles)
+    .optional()
+    .describe(
+      'What a caller without a token may do, on loopback and unix sockets only: `none` (but the probes), `read`, or `control`, with which every user of this machine controls the switch. Default: `read`; `none` where tokens are configured.',
+    ),
+  token: secret().optional().describe('A bearer token that may do everything.'),
   tokens: list(token).default([]).describe('Further tokens, each with a role of its own.'),
   allowedHosts: list(
     allow(
@@ -83,12 +93,14 @@ export function resolveHttpOptions(input: HttpInput, scope: Scope): HttpConfig |
   const { around, problems } = scope
   const tokens = resolveTokens(input, scope)
   const listen = resolveListen(input, tokens.length > 0, scope)
+  const anonymous = resolveAnonymous(input, listen, tokens.length > 0, scope)
   if (listen === undefined || problems.length > 0) return undefined
   const pem = (file: string) => resolve(dirname(around.file), file)
   return {
     listen,
     permissions: Number.parseInt(input.permissions, 8),
     ...resolveOwnership(input, 'http', scope),
+    anonymous,
     tokens,
     allowedHosts: input.allowedHosts.map(host => host.toLowerCase()),
     tls: input.tls === undefined ? null : { certificate: pem(input.tls.certificate), key: pem(input.tls.key) },
@@ -108,6 +120,23 @@ export function effectiveHttp({ permissions, owner, group, tokens, tls, ...rest 
     })),
     ...(tls === null ? {} : { tls }),
   }
+}
+
+/** Whether only processes of this machine reach it. */
+export function isLocal(listen: string): boolean {
+  const address = parseHttpListen(listen)
+  return address?.type === 'unix' || (address !== undefined && isLoopback(address.host))
+}
+
+function resolveAnonymous(input: HttpInput, listen: string | undefined, hasToken: boolean, scope: Scope): Anonymous {
+  const { anonymous } = input
+  const local = listen !== undefined && isLocal(listen)
+  if (local) return anonymous ?? (hasToken ? 'none' : 'read')
+  if (anonymous !== undefined && anonymous !== 'none' && listen !== undefined) {
+    const message = `"${anonymous}" is for loopback and unix sockets only, and http.listen is ${valueText(input.listen)}`
+    scope.problems.push({ path: 'http.anonymous', message })
+  }
+  return 'none'
 }
 
 function resolveTokens(input: HttpInput, { around, problems }: Scope): TokenConfig[] {

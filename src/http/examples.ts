@@ -146,6 +146,8 @@ export const examples: Readonly<Record<string, unknown>> = {
   Switch: info,
   Capture: capture,
   CaptureList: { captures: [capture] },
+  Identity: { name: 'prometheus', role: 'read' },
+  Issued: { secret: 'Cq1zpVhJTg8vGq0hXbq2YA', expires: '2026-01-02T03:14:05.000Z' },
   SaveReport: { file: '/etc/tapswitch/switch.yaml', written: true, notSaved: [] },
   Problem: {
     type: 'about:blank',

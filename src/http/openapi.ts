@@ -46,6 +46,7 @@ const tags: Readonly<Record<Tag, string>> = {
   configuration: 'The configuration file.',
   events: 'What happens, as it happens.',
   captures: 'Frames, for Wireshark and its like.',
+  access: 'Who the caller is, and sessions of the page.',
   probes: 'For what watches the switch: metrics, probes.',
 }
 
@@ -53,7 +54,8 @@ const description = [
   'Reads and changes a running switch. Counters are seen from the switch: *receive* is into it. Fields may be added to answers;',
   'unknown ones are to be ignored. Unknown fields of requests are refused. A change that is refused changes nothing.',
   '',
-  'Where a token is set, every route but the probes needs it; `read` tokens may use GET, `control` tokens everything.',
+  '`read` tokens may use GET but for captures, `control` tokens everything. What callers without a token may do is `http.anonymous`: by default',
+  'they may read, on loopback and unix sockets, where no token is configured.',
 ].join('\n')
 
 /** The routes that have an operationId, in the order they were registered. */

@@ -216,3 +216,16 @@ export const saveReportSchema = z
     notSaved: z.array(z.string()).describe('What a file cannot say, one sentence each.'),
   })
   .meta({ id: 'SaveReport' }) satisfies z.ZodType<SaveReport>
+
+export const identitySchema = z
+  .object({
+    name: z
+      .string()
+      .describe('Of the token; `anonymous` without one, `local` for the own one of the switch, `page` for a session.'),
+    role: z.enum(['read', 'control']),
+  })
+  .meta({ id: 'Identity' })
+
+export const issuedSchema = z
+  .object({ secret: z.string().describe('The token or the code.'), expires: z.string().describe('ISO 8601.') })
+  .meta({ id: 'Issued' })

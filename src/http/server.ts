@@ -33,7 +33,9 @@ import { fdbRoutes } from './routes/fdb.js'
 import { findingRoutes } from './routes/findings.js'
 import { portRoutes } from './routes/ports.js'
 import { probeRoutes } from './routes/probes.js'
+import { sessionRoutes } from './routes/session.js'
 import { switchRoutes } from './routes/switch.js'
+import { Sessions } from './sessions.js'
 import { type Identity, TokenStore } from './token-store.js'
 import { serveUpgrades } from './upgrade.js'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from './zod-compiler.js'
@@ -52,6 +54,8 @@ declare module 'fastify' {
 export interface HttpServer {
   /** `http://127.0.0.1:9676`, or `unix:/run/tapswitch/http.sock`. */
   readonly url: string
+  /** A link to the page that gives it the role control, once and soon; null where the page needs none or cannot be opened. */
+  controlLink(): string | null
   /** Reads tokens and certificates again; what cannot be read stays as it was, and the log says so. */
   reload(): void
   /** Answers what was asked, then lets go of the address; bounded in time. */
@@ -68,6 +72,8 @@ export interface HttpParts {
   readonly log: Logger
   /** Who else speaks on this listener. */
   readonly upgrades?: UpgradeRoutes
+  /** The token that the switch made itself, for programs of its own user. */
+  readonly controlToken?: string | undefined
 }
 
 const limits = {
@@ -101,14 +107,22 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
   const tokens = new TokenStore(config.tokens, log)
   if (offLoopback && tokens.isEmpty) throw new Error('a listener off loopback without a token')
   const warnRefused = rateLimited((fields, message) => log.warn(fields, message), 1000)
-  const access = new AccessControl(tokens, (from, why) => warnRefused({ from, why }, 'a token was refused'))
+  const sessions = new Sessions()
+  const { anonymous } = config
+  const access = new AccessControl({
+    tokens,
+    sessions,
+    anonymous,
+    controlToken: parts.controlToken,
+    onRefused: (from, why) => warnRefused({ from, why }, 'a token was refused'),
+  })
   const door: Door = {
     kind: 'path' in address ? 'unix' : offLoopback ? 'network' : 'loopback',
     scheme: config.tls === null ? 'http' : 'https',
     allowedHosts: config.allowedHosts,
   }
   const connections = new Connections(limits.connections)
-  const { app, readers } = makeApp({ ...parts, door, access, connections })
+  const { app, readers } = makeApp({ ...parts, door, access, sessions, connections })
   connections.watch(app.server)
   const closeUpgraded = serveUpgrades(app.server, { routes: upgrades, door: () => door, access, log })
   const sizeUp = () => {
@@ -126,7 +140,9 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
     await app.ready()
     const url = await listenOn(app.server, address, config)
     if (offLoopback && config.tls === null) log.warn({ url }, 'tokens travel unencrypted here; http.tls mends that')
-    return { url, close, reload: () => reload(app.server, config, tokens, log) }
+    const controlLink = () =>
+      anonymous === 'read' && !('path' in address) ? `${url}/#code=${sessions.issueCode().secret}` : null
+    return { url, controlLink, close, reload: () => reload(app.server, config, tokens, log) }
   } catch (error) {
     await close()
     throw error
@@ -146,14 +162,16 @@ function reload(server: Server, { tls }: HttpConfig, tokens: TokenStore, log: Lo
 interface AppParts extends HttpParts {
   door: Door
   access: AccessControl
+  sessions: Sessions
   connections: Pick<Connections, 'earned'>
 }
 
-function makeApp({ view, control, events, captures, config, log, door, access, connections }: AppParts): {
+function makeApp(parts: AppParts): {
   app: App
   routes: readonly RouteOptions[]
   readers: EventReaders
 } {
+  const { view, control, events, captures, config, log, door, access, sessions, connections } = parts
   const guard = ({ raw }: FastifyRequest) => {
     const refused = refusal(raw, door)
     return refused && new HttpProblem(refused.status, refused.code, refused.detail)
@@ -211,6 +229,7 @@ function makeApp({ view, control, events, captures, config, log, door, access, c
   attachmentRoutes(app, 'transports', view, control)
   attachmentRoutes(app, 'interfaces', view, control)
   if (captures !== undefined) captureRoutes(app, view, captures)
+  sessionRoutes(app, sessions, access)
   docsRoutes(app, routes)
   pageRoutes(app)
   return { app, routes, readers: eventRoutes(app, events) }
@@ -218,13 +237,14 @@ function makeApp({ view, control, events, captures, config, log, door, access, c
 
 /** The OpenAPI document of this version, without a switch: nothing is opened, and no handler is called. */
 export async function describeApi(): Promise<OpenApiDocument> {
-  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door' | 'connections'>
+  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door' | 'sessions' | 'connections'>
   const config = { tls: null } as HttpConfig
   const { app, routes } = makeApp({
     ...nobody,
     captures: {} as Captures,
     config,
     access: {} as AccessControl,
+    sessions: new Sessions(),
     connections: { earned: () => {} },
     door: {} as Door,
   })

@@ -9,12 +9,10 @@ import { readSecret, SecretDigest } from '../secret.js'
 
 /** Who asks, as far as tokens tell. */
 export interface Identity {
-  /** The token's name in the configuration; `anonymous` where no token is set. */
+  /** The token's name in the configuration; `anonymous` without one, `local` for the switch's own, `page` for a session of the page. */
   readonly name: string
   readonly role: Role
 }
-
-export const anonymous: Identity = { name: 'anonymous', role: 'control' }
 
 interface Token extends Identity {
   readonly expires: number | null
@@ -37,7 +35,6 @@ export class TokenStore {
     this.replace(configs)
   }
 
-  /** Whether a token is needed at all. */
   get isEmpty(): boolean {
     return this.#tokens.length === 0
   }

@@ -1,4 +1,5 @@
 /** The API as this page uses it: the fields it shows, and the stream of events. */
+import { forgetSession, sessionHeaders, showRole } from './session.js'
 
 export interface Port {
   id: number
@@ -41,8 +42,12 @@ export interface SwitchEvent {
 
 /** The answer; rejects with the words of the problem. Where the switch asks for a token, the browser has asked its user. */
 export async function ask(path: string, options: RequestInit = {}): Promise<Response> {
-  const response = await fetch(path, { ...options, cache: 'no-store' })
+  const response = await fetch(path, { ...options, headers: sessionHeaders(), cache: 'no-store' })
   if (response.ok) return response
+  if (response.status === 401 && forgetSession()) {
+    void showRole('The session of this page has ended. ')
+    return ask(path, options)
+  }
   const problem = (await response.json().catch(() => ({}))) as { detail?: string }
   throw new Error(problem.detail ?? `the switch answered with status ${response.status}`)
 }

@@ -37,8 +37,8 @@ async function run(): Promise<void> {
   } catch (error) {
     state.textContent = `Not captured: ${(error as Error).message}`
   } finally {
-    start.disabled = false
     stop.disabled = true
+    start.disabled = false
   }
 }
 

@@ -9,6 +9,7 @@ import { element, setOptions } from './dom.js'
 import { duration, short } from './format.js'
 import { drawPicture } from './picture.js'
 import { dropsOf, History } from './rates.js'
+import { openSession } from './session.js'
 import { showAddresses, showPorts } from './tables.js'
 
 const LOOK_MS = 1000
@@ -128,5 +129,6 @@ void Chart.load().then(loaded => {
   chart = loaded
   showChart()
 })
+void openSession()
 void look()
 follow(showEvent)

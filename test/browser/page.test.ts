@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AxeResults } from 'axe-core'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { Api } from '../support/api.js'
 import { browserNeeds, startBrowser } from '../support/chromium.js'
 import { ALICE, arpReply, arpRequest, BOB, CAROL, frame } from '../support/frames.js'
 import { Lab } from '../support/lab.js'
@@ -68,10 +69,16 @@ describe('the live page', { ...requirements(needs), timeout: 180_000 }, () => {
     page.on('response', response => {
       if (response.status() >= 400) complaints.push(`${response.status()} ${response.url()}`)
     })
-    await page.goto(`${running.api.url}/`)
+    await page.goto(await controlLink())
     await page.locator('#state.good').waitFor()
     await page.locator('#port-table tbody tr').first().waitFor()
     return { page, complaints }
+  }
+
+  /** As the command line prints it. */
+  async function controlLink(): Promise<string> {
+    const { json } = await new Api(running.api.url).post('/v1/session/code')
+    return `${running.api.url}/#code=${json.secret}`
   }
 
   const rowOf = (page: Page, port: string) => page.locator('#port-table tbody tr', { hasText: port })

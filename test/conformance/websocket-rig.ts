@@ -120,10 +120,11 @@ export class WebSocketRig extends DataPlaneRig<WebSocketConfig> {
       permissions: 0o600,
       owner: null,
       group: null,
+      anonymous: tokens.length === 0 ? 'read' : 'none',
       tokens,
       allowedHosts: [],
       tls: null,
-    }
+    } as const
     this.#http = await startHttp({ ...partsOf(fakeView()), config, log: this.log, upgrades: this.upgrades })
   }
 

@@ -1,5 +1,6 @@
 /** Requests to the API of a running switch, whatever their outcome. */
 import { type Answer, ask } from '../unit/http/client.js'
+import { controlTokenOf } from './control-tokens.js'
 
 export interface Reply extends Answer {
   /** The JSON that came; undefined where nothing came. */
@@ -11,9 +12,10 @@ export class Api {
   readonly #url: string
   readonly #headers: Record<string, string>
 
-  constructor(url: string, token?: string) {
+  /** Without a `token` it finds the control token of the switch, as the command line does; null: it shows none. */
+  constructor(url: string, token: string | null | undefined = controlTokenOf(url)) {
     this.#url = url
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    this.#headers = token === undefined || token === null ? {} : { authorization: `Bearer ${token}` }
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Reply> {

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { noteRuntimeDir } from './control-tokens.js'
 import { projectRoot } from './project-root.js'
 import { spawnBound } from './spawn.js'
 import { SwitchApi } from './switch-api.js'
@@ -55,7 +56,8 @@ export class SwitchProcess {
   static async start(folder: string, config: object, options: SwitchProcessOptions = {}): Promise<SwitchProcess> {
     const started = new SwitchProcess(await writeConfig(folder, config), options)
     try {
-      await started.logged(({ msg }) => msg === 'ready', readyTimeoutMs)
+      const { http } = await started.logged(({ msg }) => msg === 'ready', readyTimeoutMs)
+      if (typeof http === 'string') noteRuntimeDir(http, 'runtimeDir' in config ? String(config.runtimeDir) : folder)
       return started
     } catch (error) {
       await started.kill9()

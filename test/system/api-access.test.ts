@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Api } from '../support/api.js'
+import { controlHeaders } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import { Lab } from '../support/lab.js'
 import { requirements } from '../support/requires.js'
@@ -89,7 +90,7 @@ describe('tokens', { timeout: 120_000 }, () => {
   })
   after(() => lab.close())
 
-  const as = (token?: string) => new Api(running.url, token)
+  const as = (token: string | null = null) => new Api(running.url, token)
 
   it('are asked for on every route but the probes', async () => {
     for (const path of ['/healthz', '/readyz']) assert.equal((await as().get(path)).status, 200)
@@ -342,7 +343,7 @@ describe('off loopback', { ...requirements({ commands: ['openssl'] }), timeout: 
 })
 
 describe('a unix socket', { timeout: 60_000 }, () => {
-  it('has the mode that was asked for, and needs no token', async () => {
+  it('has the mode that was asked for', async () => {
     const lab = await Lab.open()
     try {
       const running = await lab.startSwitch({ http: { listen: 'http.sock', permissions: '0660' } })
@@ -367,7 +368,7 @@ describe('hostile clients', { timeout: 120_000 }, () => {
   it('send a body that is too large, and are told', async () => {
     const { status, body } = await ask(running.url, '/v1/transports', {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...controlHeaders(running.url) },
       body: `{"name":"${'x'.repeat(70_000)}"}`,
     })
     assert.equal(status, 413)
@@ -376,7 +377,11 @@ describe('hostile clients', { timeout: 120_000 }, () => {
 
   it('send bodies that are no JSON, of another type, or that reach for prototypes, and are told', async () => {
     const send = (type: string, body: string) =>
-      ask(running.url, '/v1/transports', { method: 'POST', headers: { 'content-type': type }, body })
+      ask(running.url, '/v1/transports', {
+        method: 'POST',
+        headers: { 'content-type': type, ...controlHeaders(running.url) },
+        body,
+      })
     assert.equal((await send('application/json', '{')).status, 400)
     assert.equal((await send('application/json', '')).status, 400)
     assert.equal((await send('application/json', '{"__proto__":{"x":1}}')).status, 400)
@@ -408,7 +413,7 @@ describe('hostile clients', { timeout: 120_000 }, () => {
     const slow = Array.from({ length: 20 }, () => createConnection({ host: hostname, port: Number(port) }))
     const stalled = createConnection({ host: hostname, port: Number(port) })
     stalled.write(
-      'POST /v1/transports HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
+      `POST /v1/transports HTTP/1.1\r\nhost: localhost\r\nauthorization: ${controlHeaders(running.url).authorization}\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{`,
     )
     const drip = setInterval(() => {
       for (const socket of slow) if (socket.writable) socket.write('a')

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { interfaceBlock, packetBlock, quietBlock, sectionBlock } from '#src/control/pcapng.js'
 import { epochOf, nanoseconds } from '#src/os/wall-clock.js'
+import { controlHeaders } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import {
   ALICE,
@@ -261,14 +262,14 @@ describe('a capture', { timeout: 120_000 }, () => {
 
 /** A capture whose reader reads nothing until `end`. */
 async function unreadCapture(url: string): Promise<{ end: () => Promise<Buffer>; destroy: () => void }> {
-  const asked = request(`${url}/v1/capture?snaplen=64`).end()
+  const asked = request(`${url}/v1/capture?snaplen=64`, { headers: controlHeaders(url) }).end()
   const [response] = await once(asked, 'response')
   response.pause()
   return {
     destroy: () => void response.destroy(),
     end: async () => {
       const id = response.headers['tapswitch-capture']
-      const deleted = fetch(`${url}/v1/captures/${id}`, { method: 'DELETE' })
+      const deleted = fetch(`${url}/v1/captures/${id}`, { method: 'DELETE', headers: controlHeaders(url) })
       const chunks: Buffer[] = []
       for await (const chunk of response) chunks.push(chunk)
       assert.equal((await deleted).status, 204)

@@ -92,7 +92,7 @@ describe('tapswitch run', { timeout: 4 * patience }, () => {
 
   const sockets = () => {
     const runtimeDir = join(directory, 'tapswitch')
-    return existsSync(runtimeDir) ? readdirSync(runtimeDir) : []
+    return existsSync(runtimeDir) ? readdirSync(runtimeDir).filter(name => name !== 'control.token') : []
   }
 
   function start(config: string): Running {

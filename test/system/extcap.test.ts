@@ -41,7 +41,13 @@ describe('tshark', { timeout: 180_000, ...requirements({ commands: ['tshark'] })
       ports => ports.length === 2,
       'both ports',
     )
-    env = { ...process.env, HOME: lab.folder, XDG_CONFIG_HOME: '', TAPSWITCH_URL: running.api.url }
+    env = {
+      ...process.env,
+      HOME: lab.folder,
+      XDG_CONFIG_HOME: '',
+      TAPSWITCH_URL: running.api.url,
+      TAPSWITCH_TOKEN_FILE: lab.path('control.token'),
+    }
     for (const folder of folders) {
       const link = join(lab.folder, folder, 'tapswitch-extcap')
       await mkdir(dirname(link), { recursive: true })

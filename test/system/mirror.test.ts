@@ -1,6 +1,7 @@
 /** A mirror port of the running switch sees what passes at others, and is no part of the switch itself. */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { controlHeaders } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import { ALICE, arpReply, arpRequest, BOB, CAROL, frame, groupSource, ipv4Echo } from '../support/frames.js'
 import { Lab } from '../support/lab.js'
@@ -107,7 +108,7 @@ describe('a mirror port', { timeout: 60_000 }, () => {
     const setMirrors = async (mirrors: string[] | null) => {
       const response = await fetch(`${api.url}/v1/ports/${id}`, {
         method: 'PATCH',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', ...controlHeaders(api.url) },
         body: JSON.stringify({ mirrors }),
       })
       assert.equal(response.status, 200)

@@ -41,7 +41,7 @@ describe('a switch on paths that were used before', { timeout: 60_000 }, () => {
         ['vms:1', true],
       ])
       assert.deepEqual(await second.stop(), { code: 0, signal: null })
-      assert.deepEqual(readdirSync(lab.folder).sort(), ['alice.sock', 'bob.sock', 'switch.yaml'])
+      assert.deepEqual(readdirSync(lab.folder).sort(), ['alice.sock', 'bob.sock', 'control.token', 'switch.yaml'])
     })
   }
 

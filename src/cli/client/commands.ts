@@ -139,6 +139,12 @@ export function addClientCommands(program: Command, output: Output): void {
       await flush(await connect(options), port, output)
     },
   )
+  command('link', 'print a link that gives the page control, once and within ten minutes').action(
+    async (options: TargetOptions) => {
+      const { link } = await import('./link.js')
+      await link(await connect(options), output)
+    },
+  )
   command('save', 'write what was added and changed to the configuration file').action(
     async (options: TargetOptions) => {
       const { save } = await import('./change.js')

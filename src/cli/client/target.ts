@@ -4,10 +4,12 @@
  * configuration's own tokens the first one that may change things and can be read is used.
  */
 import { readFileSync } from 'node:fs'
-import type { HttpConfig } from '../../config/config.js'
+import type { Config, HttpConfig } from '../../config/config.js'
+import { isLocal } from '../../config/http.js'
 import { parseHttpListen } from '../../config/http-listen.js'
 import { loadConfig } from '../../config/load.js'
 import { OperatorError, UsageError } from '../../errors.js'
+import { findControlToken } from '../../http/control-token.js'
 import { readSecret } from '../../secret.js'
 import type { ApiTarget } from './api-client.js'
 
@@ -21,16 +23,34 @@ export interface TargetOptions {
 /** @throws OperatorError */
 export function resolveTarget(options: TargetOptions, env: NodeJS.ProcessEnv): ApiTarget {
   const ca = options.ca === undefined ? undefined : textOf(options.ca, 'the certificate')
+  const given = givenToken(options, env)
   const url = options.url ?? env.TAPSWITCH_URL
-  if (url !== undefined) return { url: checkedUrl(url), token: givenToken(options, env), ca }
-  const http = httpOf(options.config)
-  return { url: urlOf(http), token: givenToken(options, env) ?? ownToken(http), ca }
+  if (url !== undefined) {
+    const checked = checkedUrl(url)
+    return { url: checked, token: given ?? tokenOfUrl(checked, options.config), ca }
+  }
+  const config = loadConfig(options.config)
+  const { file, http } = config
+  if (http === false) throw new OperatorError(`${file} turns HTTP off, so a switch that runs with it cannot be asked`)
+  return { url: urlOf(http), token: given ?? localToken(http, config) ?? ownToken(http), ca }
 }
 
-function httpOf(file: string): HttpConfig {
-  const { http } = loadConfig(file)
-  if (http === false) throw new OperatorError(`${file} turns HTTP off, so a switch that runs with it cannot be asked`)
-  return http
+/** That of this machine's switch, where the URL is the address that its configuration has. */
+function tokenOfUrl(url: string, file: string): string | undefined {
+  try {
+    const config = loadConfig(file)
+    return config.http !== false && urlOf(config.http) === url ? localToken(config.http, config) : undefined
+  } catch (error) {
+    // The file is another switch's, and need not be good.
+    if (error instanceof OperatorError) return undefined
+    throw error
+  }
+}
+
+/** The one that the switch made for its own user. It goes to no address but the one that this switch listens on. */
+function localToken({ listen }: HttpConfig, { runtimeDir, process: successor }: Config): string | undefined {
+  if (!isLocal(listen)) return undefined
+  return findControlToken(runtimeDir, [process.getuid?.() ?? 0, successor?.uid ?? 0])
 }
 
 function urlOf({ listen, tls }: HttpConfig): string {

@@ -15,6 +15,7 @@ export type Tag =
   | 'configuration'
   | 'events'
   | 'captures'
+  | 'access'
   | 'probes'
 
 declare module 'fastify' {

@@ -137,8 +137,7 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     this.#unregister = this.#context.upgrades.register(path, {
       handle: (request, socket, head, client) => this.#handle(request, socket, head, client),
       allowedOrigins,
-      // Without a token of its own it is as open as the API is, and no more.
-      access: this.#token === null ? 'control' : 'own',
+      access: this.#token === null ? 'guest' : 'own',
       maxConnections: maxPeers,
       closing: () => this.#goodbye(),
     })

@@ -10,7 +10,15 @@ import { complaints, linux, load } from './load-text.js'
 const unixgram = (more: string) => `transports: [{ name: vms, type: unixgram, ${more} }]`
 
 /** What `http` has when only `listen` is said. */
-const closed = { permissions: 0o600, owner: null, group: null, tokens: [], allowedHosts: [], tls: null }
+const closed = {
+  permissions: 0o600,
+  owner: null,
+  group: null,
+  anonymous: 'read',
+  tokens: [],
+  allowedHosts: [],
+  tls: null,
+}
 
 describe('a configuration', () => {
   it('has a default for everything', () => {

@@ -129,7 +129,17 @@ export function recordingLog(): Logger & { lines: [string, unknown, string][] } 
 
 /** What an empty `http:` stands for, at another address. */
 export function httpConfig(listen: string, more: Partial<HttpConfig> = {}): HttpConfig {
-  return { listen, permissions: 0o600, owner: null, group: null, tokens: [], allowedHosts: [], tls: null, ...more }
+  return {
+    listen,
+    permissions: 0o600,
+    owner: null,
+    group: null,
+    anonymous: 'control',
+    tokens: [],
+    allowedHosts: [],
+    tls: null,
+    ...more,
+  }
 }
 
 /** A switch that is only looked at; what changes one is tested on the running program. */

@@ -92,12 +92,13 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  it('asks for a token everywhere but at the probes', () => {
+  it('asks for a token everywhere but at the probes and where a code is exchanged', () => {
     const open = operations().filter(([, , { security }]) => Array.isArray(security) && security.length === 0)
-    assert.deepEqual(
-      open.map(([path]) => path),
-      ['/healthz', '/readyz'],
-    )
+    assert.deepEqual(open.map(([path, method]) => `${method} ${path}`).sort(), [
+      'get /healthz',
+      'get /readyz',
+      'post /v1/session',
+    ])
   })
 
   it('has examples that its schemas allow', () => {

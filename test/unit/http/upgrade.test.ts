@@ -68,7 +68,7 @@ describe('an upgrade', () => {
 
   it('needs the token where one is set, unless the route checks its own', () => {
     const tokens = [{ name: 'token', role: 'control', token: { file: tokenFile }, expires: null }] as const
-    return withServer({ tokens }, async (ask, routes) => {
+    return withServer({ anonymous: 'none', tokens }, async (ask, routes) => {
       routes.register('/wire', echo)
       routes.register('/own', { ...echo, access: 'own' })
       assert.match(await ask('/wire'), /^HTTP\/1\.1 401 .*www-authenticate: Bearer/s)

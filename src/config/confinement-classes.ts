@@ -7,8 +7,10 @@
 export type Reach =
   /** Nothing: it names, counts, or shapes traffic on the switch. */
   | 'none'
-  /** A file or socket in the file system. */
+  /** A socket in the file system; relative ones start in `runtimeDir`. */
   | 'path'
+  /** A file; relative ones start at the configuration file. */
+  | 'file'
   /** An address that listens, or the path of a socket that does, or a socket of systemd. */
   | 'listen'
   /** An address that is connected to or sent to, or the path of such a socket. */
@@ -92,13 +94,13 @@ export const confinementClasses: Readonly<Record<string, Classes>> = {
     idleSeconds: 'none',
     textPings: 'none',
     listen: 'listen',
-    'tls.certificate': 'path',
-    'tls.key': 'path',
+    'tls.certificate': 'file',
+    'tls.key': 'file',
     allowedOrigins: 'none',
     maxPeers: 'none',
     maxPeersPerAddress: 'none',
     connect: 'target',
-    ca: 'path',
+    ca: 'file',
   },
   auto: { ...common, ...forwards, type: 'type' },
   slirp: {

@@ -6,6 +6,7 @@ import { isLoopback, parseHttpListen } from './http-listen.js'
 import { valueText } from './messages.js'
 import { resolveOwnership, type Scope } from './scope.js'
 import { resolveSecret, type SecretSource, secret } from './secret.js'
+import { parseAllowedTarget } from './targets.js'
 
 /** `read` sees everything but traffic; `control` also changes and captures. */
 export const roles = ['read', 'control'] as const
@@ -29,7 +30,16 @@ export interface HttpConfig {
   readonly allowedHosts: readonly string[]
   /** Absolute paths of PEM files. */
   readonly tls: { readonly certificate: string; readonly key: string } | null
+  /** What may come over the API, beside the runtime directory and loopback: confinement.ts. Absolute paths. */
+  readonly allowedPaths: readonly string[]
+  readonly secretsDir: string | null
+  readonly allowedTargets: readonly string[]
+  readonly allowedInterfaces: readonly InterfaceType[]
 }
+
+/** All of them; interfaces.ts has what they are. */
+export const interfaceTypes = ['auto', 'slirp', 'tap', 'vmnet'] as const
+export type InterfaceType = (typeof interfaceTypes)[number]
 
 export interface TokenConfig {
   /** Appears in the log for what is done with it. */
@@ -84,6 +94,29 @@ export const httpOptions = group({
   })
     .optional()
     .describe('Serve HTTPS. Default: plain HTTP.'),
+  allowedPaths: list(allow('an absolute path', z.string().regex(/^\/[^\0]*$/)))
+    .default([])
+    .describe(
+      'Directories, beside `runtimeDir`, that paths of sockets and certificates which come over the API may be in. No other user may write to them.',
+    ),
+  secretsDir: text('the path of a directory')
+    .optional()
+    .describe(
+      'Directory that files of tokens which come over the API are in; relative paths start at the configuration file. Default: none, and such tokens are refused.',
+    ),
+  allowedTargets: list(
+    allow(
+      'an address, prefix or name, with or without a port, such as "10.0.0.0/24:4789" or "switch.example:443"',
+      z.string().refine(text => parseAllowedTarget(text) !== undefined),
+    ),
+  )
+    .default([])
+    .describe(
+      'Addresses off loopback that transports which come over the API may dial, send to or listen on. Default: none.',
+    ),
+  allowedInterfaces: list(oneOf(interfaceTypes))
+    .default(['slirp', 'auto'])
+    .describe('Types of interface that may be added over the API.'),
 })
 
 export type HttpInput = z.output<typeof httpOptions>
@@ -101,6 +134,10 @@ export function resolveHttpOptions(input: HttpInput, scope: Scope): HttpConfig |
     permissions: Number.parseInt(input.permissions, 8),
     ...resolveOwnership(input, 'http', scope),
     anonymous,
+    allowedPaths: input.allowedPaths,
+    secretsDir: input.secretsDir === undefined ? null : pem(input.secretsDir),
+    allowedTargets: input.allowedTargets,
+    allowedInterfaces: input.allowedInterfaces,
     tokens,
     allowedHosts: input.allowedHosts.map(host => host.toLowerCase()),
     tls: input.tls === undefined ? null : { certificate: pem(input.tls.certificate), key: pem(input.tls.key) },
@@ -108,7 +145,7 @@ export function resolveHttpOptions(input: HttpInput, scope: Scope): HttpConfig |
 }
 
 /** In the form of the file. Tokens appear by the name of their file or variable. */
-export function effectiveHttp({ permissions, owner, group, tokens, tls, ...rest }: HttpConfig): object {
+export function effectiveHttp({ permissions, owner, group, tokens, tls, secretsDir, ...rest }: HttpConfig): object {
   return {
     ...rest,
     permissions: permissions.toString(8).padStart(4, '0'),
@@ -119,6 +156,7 @@ export function effectiveHttp({ permissions, owner, group, tokens, tls, ...rest 
       ...(expires === null ? {} : { expires: new Date(expires).toISOString() }),
     })),
     ...(tls === null ? {} : { tls }),
+    ...(secretsDir === null ? {} : { secretsDir }),
   }
 }
 

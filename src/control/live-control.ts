@@ -1,6 +1,7 @@
 /** Changes to the running switch: checks what is asked for against what is there, and has the control plane do it. */
 import { type Side, withEntry, withoutEntry, withSwitch } from '../config/change.js'
 import type { Config } from '../config/config.js'
+import { confinementFault, forwardFault } from '../config/confinement.js'
 import type { Forward } from '../config/forwards.js'
 import { surroundings } from '../config/load.js'
 import { CommandRefused, type DataPlane, DataPlaneEnded, type PortRecord } from '../dataplane/data-plane.js'
@@ -113,6 +114,7 @@ export class LiveControl implements SwitchControl {
     return this.#inTurn(async () => {
       const config = this.#parts.config()
       const next = withEntry(config, side, entry, surroundings(config.file))
+      requireAllowed(confinementFault(entry, config))
       const { name } = next[side][next[side].length - 1] as { name: string }
       const port = [...this.#parts.dataPlane.ports.values()].find(each => each.name === name)
       if (port !== undefined) throw new Refused('name-taken', `Port ${port.id} is called "${name}".`)
@@ -135,7 +137,11 @@ export class LiveControl implements SwitchControl {
   }
 
   addForward(side: Side, name: string, forward: Forward): Promise<void> {
-    return this.#inTurn(() => this.#forwarding(side, name).addForward(forward))
+    return this.#inTurn(async () => {
+      const forwarding = this.#forwarding(side, name)
+      requireAllowed(forwardFault(forward.host, this.#parts.config()))
+      await forwarding.addForward(forward)
+    })
   }
 
   removeForward(side: Side, name: string, { protocol, host }: Pick<Forward, 'protocol' | 'host'>): Promise<void> {
@@ -247,6 +253,10 @@ export class LiveControl implements SwitchControl {
     }
     return transport as Required<typeof transport>
   }
+}
+
+function requireAllowed(fault: string | undefined): void {
+  if (fault !== undefined) throw new Refused('confined', `${fault}.`)
 }
 
 function tooMuch(path: string, value: number | null | undefined, limitName: string, limit: number) {

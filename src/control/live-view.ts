@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.js'
 import { effectiveInterface, isInterface } from '../config/interfaces.js'
 import { effectiveTransport } from '../config/transports.js'
+import { shown } from '../config/url-secrets.js'
 import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
 import { version } from '../version.js'
 import type { Attachment, Attachments } from './attachments.js'
@@ -109,7 +110,7 @@ export class LiveView implements SwitchView {
         kind: transport.config.type,
         listen: transport.where,
         facts: transport.facts?.() ?? {},
-        config: effectiveEntry(transport.config),
+        config: shown(effectiveEntry(transport.config)) as Record<string, unknown>,
         forwards: transport.forwards?.() ?? null,
         ports: ports.filter(port => port.endpoint === transport.config.name).length,
         ...this.#state(transport.config.name),

@@ -19,6 +19,7 @@ export type RefusedCode =
   | 'address-taken'
   | 'limit-reached'
   | 'not-connected'
+  | 'confined'
   | 'cannot-disconnect'
   | 'file-changed'
   | 'not-saved'

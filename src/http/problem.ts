@@ -82,6 +82,7 @@ const statusOf: Readonly<Record<RefusedCode, number>> = {
   'limit-reached': 409,
   'not-connected': 409,
   'cannot-disconnect': 409,
+  confined: 403,
   'file-changed': 409,
   'not-saved': 409,
   interrupted: 503,

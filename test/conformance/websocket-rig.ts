@@ -124,6 +124,10 @@ export class WebSocketRig extends DataPlaneRig<WebSocketConfig> {
       tokens,
       allowedHosts: [],
       tls: null,
+      allowedPaths: [],
+      secretsDir: null,
+      allowedTargets: [],
+      allowedInterfaces: ['slirp', 'auto'],
     } as const
     this.#http = await startHttp({ ...partsOf(fakeView()), config, log: this.log, upgrades: this.upgrades })
   }

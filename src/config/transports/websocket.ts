@@ -10,6 +10,7 @@ import { normalOrigin } from '../origin.js'
 import { portPolicyOfMany, portPolicyOfOne } from '../port-schema.js'
 import { resolvePort, type Scope } from '../scope.js'
 import { resolveSecret, type SecretSource, secret } from '../secret.js'
+import { withoutSecrets } from '../url-secrets.js'
 
 const common = {
   name: name().describe(
@@ -187,7 +188,7 @@ function checkedUrl(text: string, ca: string | null, path: string, scope: Scope)
   const url = URL.canParse(text) ? new URL(text) : undefined
   const complain = (key: string, message: string) => scope.problems.push({ path: `${path}.${key}`, message })
   if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') {
-    complain('connect', `${valueText(text)} is not a URL such as "wss://switch.example/ethernet"`)
+    complain('connect', `${valueText(withoutSecrets(text))} is not a URL such as "wss://switch.example/ethernet"`)
     return text
   }
   if (url.username !== '' || url.password !== '') {

@@ -18,6 +18,10 @@ const closed = {
   tokens: [],
   allowedHosts: [],
   tls: null,
+  allowedPaths: [],
+  secretsDir: null,
+  allowedTargets: [],
+  allowedInterfaces: ['slirp', 'auto'],
 }
 
 describe('a configuration', () => {

@@ -138,6 +138,10 @@ export function httpConfig(listen: string, more: Partial<HttpConfig> = {}): Http
     tokens: [],
     allowedHosts: [],
     tls: null,
+    allowedPaths: [],
+    secretsDir: null,
+    allowedTargets: [],
+    allowedInterfaces: ['slirp', 'auto'],
     ...more,
   }
 }

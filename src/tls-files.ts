@@ -9,9 +9,16 @@ export interface TlsFiles {
   readonly key: string
 }
 
-/** `path` is the option that names them, for messages. Throws OperatorError when they cannot be read or do not belong together. */
-export function readTlsFiles({ certificate, key }: TlsFiles, path: string): { cert: Buffer; key: Buffer } {
-  const files = { cert: readPem(certificate, `${path}.certificate`), key: readPem(key, `${path}.key`) }
+/** As `createServer` and `setSecureContext` take them. `path` is the option that names them, for messages. Throws OperatorError when they cannot be read or do not belong together. */
+export function readTlsFiles(
+  { certificate, key }: TlsFiles,
+  path: string,
+): { cert: Buffer; key: Buffer } & typeof forwardSecrecy {
+  const files = {
+    ...forwardSecrecy,
+    cert: readPem(certificate, `${path}.certificate`),
+    key: readPem(key, `${path}.key`),
+  }
   const mode = statSync(key).mode & 0o777
   if ((mode & 0o077) !== 0) {
     const message = `"${key}" may be read or written by others (mode 0${mode.toString(8)}); chmod 600 it`
@@ -25,6 +32,18 @@ export function readTlsFiles({ certificate, key }: TlsFiles, path: string): { ce
   }
   return files
 }
+
+/**
+ * For servers and clients: suites with forward secrecy only, so that traffic which was recorded cannot be read with a key that is
+ * stolen later. Of TLS 1.3 these are all suites; of TLS 1.2 those with ephemeral Diffie-Hellman and authenticated encryption.
+ */
+export const forwardSecrecy = {
+  minVersion: 'TLSv1.2',
+  ciphers: [
+    ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
+    ...['ECDHE+AESGCM', 'ECDHE+CHACHA20', 'DHE+AESGCM', 'DHE+CHACHA20'],
+  ].join(':'),
+} as const
 
 export function readPem(file: string, path: string): Buffer {
   try {

@@ -20,6 +20,7 @@ import type {
 import { parseHostPort } from '../config/inet-address.js'
 import { maxSocketPathBytes } from '../config/socket-paths.js'
 import { parseStreamAddress } from '../config/stream-address.js'
+import { withoutSecrets } from '../config/url-secrets.js'
 
 /** Text for all transports, a heading and indented lines for each. */
 export function launcherLines(config: Config, platform: NodeJS.Platform = process.platform): string[] {
@@ -98,7 +99,7 @@ function vxlanLines({ name, vni, listen, remotes }: VxlanConfig): string[] {
 /** The address of the HTTP server is known once it listens; until then, as it is configured. */
 function webSocketLines(transport: WebSocketConfig, { http }: Config): string[] {
   const { name } = transport
-  if (transport.role === 'connect') return [`${name}: websocket to ${transport.connect}`]
+  if (transport.role === 'connect') return [`${name}: websocket to ${withoutSecrets(transport.connect)}`]
   const { address, tls, path, token } = transport
   if (address === null && http === false) return [`${name}: websocket at ${path}, which needs the HTTP server`]
   const host = address === null ? (http || { listen: '' }).listen : formatTcp(address)

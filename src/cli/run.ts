@@ -5,6 +5,7 @@ import type { Config, HttpConfig } from '../config/config.js'
 import { ConfigFile } from '../config/config-file.js'
 import { effectiveConfig } from '../config/effective.js'
 import { isLocal } from '../config/http.js'
+import { shown } from '../config/url-secrets.js'
 import { ControlPlane } from '../control/control-plane.js'
 import type { SwitchView } from '../control/view.js'
 import { OperatorError } from '../errors.js'
@@ -105,7 +106,7 @@ function announcePage(http: HttpServer, output: Output): void {
 }
 
 function announce(config: Config, log: Logger, output: Output): void {
-  log.info({ file: config.file, config: effectiveConfig(config) }, 'configuration')
+  log.info({ file: config.file, config: shown(effectiveConfig(config)) }, 'configuration')
   if (config.transports.length > 0) output.out(['Attach a VM with:', ...launcherLines(config)].join('\n'))
 }
 

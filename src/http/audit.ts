@@ -3,6 +3,7 @@
  * that we know can send as many requests as he likes, so of those one a second is written, with the number of the others.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { shown } from '../config/url-secrets.js'
 import { type Logger, rateLimited } from '../log.js'
 import { pathOf } from './problem.js'
 
@@ -20,7 +21,7 @@ export function auditOf(log: Logger): (request: FastifyRequest, reply: FastifyRe
       from: ip || 'unix',
       method,
       path: pathOf(request),
-      ...(body === undefined || body === null ? {} : { wish: JSON.stringify(body).slice(0, MAX_WISH) }),
+      ...(body === undefined || body === null ? {} : { wish: JSON.stringify(shown(body)).slice(0, MAX_WISH) }),
       status,
       result: status < 400 ? 'done' : 'refused',
     }

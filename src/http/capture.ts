@@ -66,7 +66,7 @@ export function captureRoutes(app: App, view: SwitchView, captures: Captures): v
   const streaming = {
     exposeHeadRoute: false,
     // Traffic is more than state.
-    config: { access: 'control' as const },
+    config: { access: 'control' as const, use: 'effect' as const },
     schema: {
       operationId: 'capture',
       tags: ['captures' as const],

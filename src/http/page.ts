@@ -22,7 +22,7 @@ export function pageRoutes(app: App): void {
   const send = (name: string, url: string) => {
     const body = readFileSync(files.get(name) as string)
     const type = mediaTypes[name.slice(name.lastIndexOf('.') + 1)] as string
-    app.get(url, options, (_request, reply) => {
+    app.get(url, url === '/' ? { ...options, config: { use: 'page' as const } } : options, (_request, reply) => {
       reply.header('content-security-policy', policy).header('cache-control', 'no-cache').type(type).send(body)
     })
   }

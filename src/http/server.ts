@@ -20,6 +20,7 @@ import { type Access, AccessControl } from './access.js'
 import { auditOf } from './audit.js'
 import { captureRoutes } from './capture.js'
 import { Connections } from './connections.js'
+import { type BrowserUse, isFromOtherSite } from './fetch-site.js'
 import { type Door, refusal, securityHeaders } from './guard.js'
 import { isOffLoopback, listenOn, parseListen } from './listen.js'
 import { type OpenApiDocument, openApiDocument } from './openapi.js'
@@ -48,6 +49,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Default: `read` for GET and HEAD, `control` for the rest. */
     access?: Access
+    /** Default: `data`. */
+    use?: BrowserUse
   }
 }
 
@@ -208,6 +211,7 @@ function makeApp(parts: AppParts): {
     try {
       const refused = guard(request)
       if (refused !== undefined) throw refused
+      if (isFromOtherSite(request.headers, request.routeOptions.config?.use ?? 'data')) throw otherSite()
       request.identity = access.identify(request.raw, needed)
       access.authorize(request.identity, needed)
     } catch (error) {
@@ -260,6 +264,10 @@ function acceptBodies(app: App): void {
     if (body.length === 0) done(null, undefined)
     else parse(request, body as string, done)
   })
+}
+
+function otherSite(): HttpProblem {
+  return new HttpProblem(403, 'wrong-site', 'Requests that a page of another site makes are refused.')
 }
 
 /** What is not there may be looked for by whoever may look at all. */

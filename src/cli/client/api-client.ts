@@ -91,11 +91,11 @@ export class ApiClient {
     if (url.startsWith('unix:')) {
       return { send: httpRequest, options: { socketPath: url.slice('unix:'.length), path, host: 'localhost' } }
     }
-    const { protocol, hostname, port } = new URL(url)
+    const { protocol, hostname, port, pathname } = new URL(url)
     const host = hostname.replace(/^\[(.*)\]$/, '$1')
     return {
       send: protocol === 'https:' ? (httpsRequest as typeof httpRequest) : httpRequest,
-      options: { host, port, path },
+      options: { host, port, path: pathname.replace(/\/+$/, '') + path },
     }
   }
 }
@@ -111,14 +111,31 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
+/** What OpenSSL says of a certificate, with the way out. */
+const UNKNOWN_SIGNER =
+  'this machine does not trust who signed its certificate; name the file of that certificate, or of its signer, with --ca'
+const certificateFaults = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_SIGNER,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_SIGNER,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_SIGNER,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_SIGNER,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_SIGNER,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name; use the name that the certificate has',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+}
+
 function unreachable(url: string, error: NodeJS.ErrnoException): OperatorError {
   const why: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there',
     ENOENT: 'there is no such socket',
     EACCES: 'this user may not use that socket',
     ENOTFOUND: 'there is no such host',
+    ...certificateFaults,
   }
   const reason = why[error.code ?? ''] ?? error.message
+  if (Object.hasOwn(certificateFaults, error.code ?? '')) {
+    return new OperatorError(`the switch at ${url} is not trusted: ${reason}`, { cause: error })
+  }
   return new OperatorError(
     `no switch answers at ${url}: ${reason}; start one with "tapswitch run", or say where it is with --url or --config`,
     { cause: error },

@@ -8,6 +8,7 @@ import type { Config, HttpConfig } from '../../config/config.js'
 import { isLocal } from '../../config/http.js'
 import { parseHttpListen } from '../../config/http-listen.js'
 import { loadConfig } from '../../config/load.js'
+import { withoutSecrets } from '../../config/url-secrets.js'
 import { OperatorError, UsageError } from '../../errors.js'
 import { findControlToken } from '../../http/control-token.js'
 import { readSecret } from '../../secret.js'
@@ -65,8 +66,15 @@ function urlOf({ listen, tls }: HttpConfig): string {
 function checkedUrl(url: string): string {
   if (url.startsWith('unix:/')) return url
   const parsed = tryUrl(url)
-  if (parsed !== null && ['http:', 'https:'].includes(parsed.protocol)) return url.replace(/\/+$/, '')
-  throw new UsageError(`"${url}" is not http://HOST:PORT, https://HOST:PORT or unix:/PATH`)
+  if (parsed === null || !['http:', 'https:'].includes(parsed.protocol)) {
+    const said = withoutSecrets(url.includes('://') ? url : url.replace(/^.*@/, '…@'))
+    throw new UsageError(`"${said}" is not http://HOST:PORT, https://HOST:PORT or unix:/PATH`)
+  }
+  if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '') {
+    const said = withoutSecrets(url)
+    throw new UsageError(`"${said}" has more in it than an address and a path; a token comes from --token-file`)
+  }
+  return url.replace(/\/+$/, '')
 }
 
 function tryUrl(url: string): URL | null {

@@ -32,6 +32,7 @@ export function docsRoutes(app: App, routes: readonly RouteOptions[]): void {
   app.get(
     '/docs',
     {
+      config: { use: 'page' },
       schema: {
         operationId: 'getDocumentation',
         tags: ['state'],

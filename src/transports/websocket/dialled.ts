@@ -12,7 +12,7 @@ import { WebSocket } from 'ws'
 import type { WebSocketConnectConfig } from '../../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import { readSecret } from '../../secret.js'
-import { readPem } from '../../tls-files.js'
+import { forwardSecrecy, readPem } from '../../tls-files.js'
 import { parseMac } from '../../wire/ethernet.js'
 import { egressPolicy } from '../policy.js'
 import { Backoff } from '../stream/backoff.js'
@@ -122,6 +122,7 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
       maxPayload: MAX_MESSAGE,
       handshakeTimeout: HANDSHAKE_MS,
       followRedirects: false,
+      ...forwardSecrecy,
       ...(this.#ca && { ca: this.#ca }),
       headers: {
         ...helloHeaders(this.#hello()),

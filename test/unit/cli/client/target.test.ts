@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { resolveTarget } from '#src/cli/client/target.js'
 import { OperatorError } from '#src/errors.js'
+import { ensureControlToken } from '#src/http/control-token.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'tapswitch-target-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -41,7 +42,41 @@ describe('the switch to talk to', () => {
   })
 })
 
+describe('an address with more in it', () => {
+  it('keeps its path, and is refused with a password or a query, which are not repeated', () => {
+    assert.equal(resolveTarget({ config, url: 'https://proxy.example/lab/' }, {}).url, 'https://proxy.example/lab')
+    for (const url of [
+      'http://me:hunter2@127.0.0.1:9676',
+      'http://127.0.0.1/?token=hunter2',
+      'me:hunter2@127.0.0.1',
+      'ftp://me:hunter2@a',
+    ]) {
+      assert.throws(
+        () => resolveTarget({ config, url }, {}),
+        (error: Error) => error instanceof OperatorError && !error.message.includes('hunter2'),
+        url,
+      )
+    }
+  })
+})
+
 describe('the token', () => {
+  it('of the local switch is found in its runtime directory, and goes to no other address', () => {
+    const own = write('own.yaml', `runtimeDir: ${folder}\nhttp: { listen: "127.0.0.1:9999" }`)
+    const token = ensureControlToken(folder)
+    assert.equal(resolveTarget({ config: own }, {}).token, token)
+    assert.equal(resolveTarget({ config: own, url: 'http://127.0.0.1:9999/' }, {}).token, token)
+    assert.equal(resolveTarget({ config: own }, { TAPSWITCH_TOKEN: 'mine' }).token, 'mine')
+    for (const url of [
+      'http://127.0.0.1:9998',
+      'http://127.0.0.1:9999/lab',
+      'http://evil.example:9999',
+      'https://127.0.0.1:9999',
+    ]) {
+      assert.equal(resolveTarget({ config: own, url }, {}).token, undefined, url)
+    }
+  })
+
   const file = write('token', 'secret\n')
 
   it('comes from a file, or from the environment', () => {

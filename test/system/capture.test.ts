@@ -223,7 +223,7 @@ describe('a capture', { timeout: 120_000 }, () => {
   })
 
   it('begins at once on a quiet switch, and tells proxies to pass it on as it comes', async () => {
-    const asked = request(`${running.api.url}/v1/capture`).end()
+    const asked = request(`${running.api.url}/v1/capture`, { headers: controlHeaders(running.api.url) }).end()
     const [response] = await once(asked, 'response')
     assert.equal(response.headers['x-accel-buffering'], 'no')
     const [chunk] = await once(response, 'data')

@@ -134,7 +134,7 @@ export function httpConfig(listen: string, more: Partial<HttpConfig> = {}): Http
     permissions: 0o600,
     owner: null,
     group: null,
-    anonymous: 'control',
+    anonymous: (more.tokens ?? []).length > 0 ? 'none' : 'control',
     tokens: [],
     allowedHosts: [],
     tls: null,

@@ -2,6 +2,7 @@
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { createOs } from '../os/os.js'
 import { sharedClock } from './clock.js'
+import { confineThread } from './confinement.js'
 import { DataPlaneThread } from './data-plane-thread.js'
 import { createEndpoint } from './endpoint-kinds.js'
 import type { Request, WorkerInit } from './messages.js'
@@ -16,6 +17,7 @@ function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {
     nextCommand: () => receiveMessageOnPort(port)?.message as Request | undefined,
     clock: sharedClock(),
   })
+  confineThread()
   try {
     thread.engine.run()
   } catch (error) {

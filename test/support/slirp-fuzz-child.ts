@@ -127,7 +127,8 @@ async function listen() {
     const server = createServer({ allowHalfOpen: true }, socket => {
       seen++
       open.add(socket)
-      socket.on('data', data => data[0] % 3 === 0 && socket.write(data))
+      // A guest that does not read must not make this process grow: its memory is what the test watches.
+      socket.on('data', data => data[0] % 3 === 0 && socket.writableLength === 0 && socket.write(data))
       socket.on('error', () => {}).on('close', () => open.delete(socket))
       if (seen % 3 === 0) socket.end('bye')
       if (seen % 7 === 0) socket.destroy()

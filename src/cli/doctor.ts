@@ -4,27 +4,28 @@ import { ConfigError, problemLine } from '../errors.js'
 import { type Finding, inspect } from './findings.js'
 import { realMachine } from './machine.js'
 import type { Output } from './output.js'
+import { peerFiles } from './peer-files.js'
 
 /** Returns 1 when something makes `run` impossible, else 0. */
 export async function doctor(file: string, options: { json: boolean }, output: Output): Promise<number> {
-  const { findings, runtimeDir, maxPorts } = inspectConfig(file)
-  findings.push(...(await inspect(realMachine, { runtimeDir, maxPorts })))
+  const { findings, runtimeDir, peerDescriptors } = inspectConfig(file)
+  findings.push(...(await inspect(realMachine, { runtimeDir, peerDescriptors })))
   output.out(options.json ? JSON.stringify({ findings }, null, 2) : findings.map(findingText).join('\n'))
   return findings.some(finding => finding.status === 'fail') ? 1 : 0
 }
 
 /** With a configuration that is not valid, the rest is looked at as if it were empty. */
-function inspectConfig(file: string): { findings: Finding[]; runtimeDir: string; maxPorts: number } {
+function inspectConfig(file: string): { findings: Finding[]; runtimeDir: string; peerDescriptors: readonly number[] } {
   try {
     const config = loadConfig(file)
     const finding: Finding = { name: 'configuration', status: 'ok', text: config.file }
-    return { findings: [finding], runtimeDir: config.runtimeDir, maxPorts: config.switch.maxPorts }
+    return { findings: [finding], runtimeDir: config.runtimeDir, peerDescriptors: peerFiles(config) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const findings = error.problems.map(
       (problem): Finding => ({ name: 'configuration', status: 'fail', text: problemLine(problem) }),
     )
-    return { findings, runtimeDir: defaultRuntimeDir(), maxPorts: 1024 }
+    return { findings, runtimeDir: defaultRuntimeDir(), peerDescriptors: [] }
   }
 }
 

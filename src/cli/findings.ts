@@ -3,6 +3,8 @@
  * that a switch does not need in order to run.
  */
 import { dirname } from 'node:path'
+import { runtimeDirProblem } from '../control/runtime-dir.js'
+import { descriptorsFor } from '../dataplane/descriptor-budget.js'
 import { hasCapability, type Machine } from './machine.js'
 import { tapFindings } from './tap-findings.js'
 import { vmnetFinding } from './vmnet-finding.js'
@@ -17,7 +19,8 @@ export interface Finding {
 
 export interface Wanted {
   readonly runtimeDir: string
-  readonly maxPorts: number
+  /** Descriptors that peers may need, of each transport; see peer-files.ts. */
+  readonly peerDescriptors: readonly number[]
 }
 
 export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding[]> {
@@ -26,7 +29,7 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
     node(machine),
     await nativeLibrary(machine),
     runtimeDirectory(machine, wanted.runtimeDir),
-    openFiles(machine, wanted.maxPorts),
+    openFiles(machine, wanted.peerDescriptors),
     await slirp(machine),
     await filters(machine),
   ]
@@ -65,24 +68,15 @@ async function nativeLibrary(machine: Machine): Promise<Finding> {
 
 function runtimeDirectory(machine: Machine, path: string): Finding {
   const name = 'runtime directory'
-  const stat = machine.stat(path)
+  const stat = machine.lstat(path)
   if (stat === undefined) {
     if (isMakeable(machine, path)) return { name, status: 'ok', text: `${path} will be made` }
     const mend = `sudo install -d -m 0700 -o ${machine.uid} ${path}`
     return { name, status: 'fail', text: `${path} does not exist and cannot be made by this user`, mend }
   }
-  if (!stat.isDirectory()) return { name, status: 'fail', text: `${path} is not a directory`, mend: 'set runtimeDir' }
-  if (stat.uid !== machine.uid) {
-    return {
-      name,
-      status: 'fail',
-      text: `${path} belongs to user ${stat.uid}, not to ${machine.uid}`,
-      mend: 'set runtimeDir',
-    }
-  }
-  const mode = (stat.mode & 0o777).toString(8).padStart(4, '0')
-  if (mode !== '0700')
-    return { name, status: 'fail', text: `${path} has mode ${mode}, not 0700`, mend: `chmod 0700 ${path}` }
+  // As `run` sees it.
+  const problem = runtimeDirProblem(path, stat, machine.uid)
+  if (problem !== undefined) return { name, status: 'fail', text: problem }
   if (!machine.isAccessible(path))
     return { name, status: 'fail', text: `${path} is not writable`, mend: 'set runtimeDir' }
   return { name, status: 'ok', text: `${path} is ours and private` }
@@ -95,20 +89,22 @@ function isMakeable(machine: Machine, path: string): boolean {
   return machine.stat(parent)?.isDirectory() === true && machine.isAccessible(parent)
 }
 
-/** Files that are open besides those of ports: the log, HTTP clients, Node's own. */
-const otherFiles = 128
-
-function openFiles(machine: Machine, maxPorts: number): Finding {
+function openFiles(machine: Machine, peers: readonly number[]): Finding {
   const name = 'open files'
   // Node raises its soft limit to the hard one when it starts.
   const limits = /^Max open files\s+(\d+|unlimited)/m.exec(machine.read('/proc/self/limits') ?? '')?.[1]
   const limit = limits ?? machine.output('/bin/sh', ['-c', 'ulimit -n'])?.trim()
   if (limit === undefined) return { name, status: 'warn', text: 'the limit cannot be told' }
-  const wanted = maxPorts + otherFiles
+  const wanted = descriptorsFor(peers)
   const text = `at most ${limit}`
   if (limit === 'unlimited' || Number(limit) >= wanted) return { name, status: 'ok', text }
   const mend = `ulimit -n ${wanted}, or LimitNOFILE=${wanted} in a systemd unit`
-  return { name, status: 'warn', text: `${text}, ${maxPorts} ports may need ${wanted}`, mend }
+  return {
+    name,
+    status: 'warn',
+    text: `${text}; peers, as many as the configuration allows, and the switch itself may need ${wanted}`,
+    mend,
+  }
 }
 
 async function slirp(machine: Machine): Promise<Finding> {

@@ -1,6 +1,6 @@
 /** What doctor asks of the machine. An interface, so that other machines can be shown to it. */
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
 
 export interface Machine {
   readonly platform: NodeJS.Platform
@@ -9,6 +9,8 @@ export interface Machine {
   /** Text of a file; undefined when it cannot be read. */
   read(path: string): string | undefined
   stat(path: string): Pick<Stats, 'isDirectory' | 'uid' | 'mode'> | undefined
+  /** The same of a link itself. */
+  lstat(path: string): Pick<Stats, 'isDirectory' | 'uid' | 'mode'> | undefined
   /** May this process read and write it? */
   isAccessible(path: string): boolean
   /** What a program prints; undefined when it fails. */
@@ -31,6 +33,7 @@ export const realMachine: Machine = {
   uid: process.getuid?.() ?? 0,
   read: path => attempt(() => readFileSync(path, 'utf8')),
   stat: path => attempt(() => statSync(path)),
+  lstat: path => attempt(() => lstatSync(path)),
   isAccessible: path => attempt(() => accessSync(path, constants.R_OK | constants.W_OK) ?? true) ?? false,
   output: (program, args) =>
     attempt(() =>

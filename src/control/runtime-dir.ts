@@ -6,7 +6,17 @@
  * With `process.user` it belongs to that user while the switch runs. Root takes it back first when it starts again: what that user left in it
  * is there, but cannot be exchanged any more between a look at it and its use.
  */
-import { closeSync, constants, fchownSync, fstatSync, lstatSync, mkdirSync, openSync, rmdirSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  type Stats,
+} from 'node:fs'
 import { OperatorError } from '../errors.js'
 import { untrustedAncestor } from '../os/folder-trust.js'
 
@@ -23,15 +33,8 @@ export function ensureRuntimeDir(path: string, successor: number | null = null):
   }
   const made = make(path)
   const stats = lstatSync(path)
-  if (!stats.isDirectory()) throw new OperatorError(`"${path}" is not a directory`, about)
-  if (stats.uid !== uid && stats.uid !== successor) {
-    const cure = 'set another runtimeDir'
-    throw new OperatorError(`"${path}" belongs to user ${stats.uid}, must be ours (user ${uid}); ${cure}`, about)
-  }
-  const mode = stats.mode & 0o777
-  if ((mode & 0o077) !== 0) {
-    throw new OperatorError(`"${path}" has mode 0${mode.toString(8)}, must be 0700 (chmod 700 "${path}")`, about)
-  }
+  const problem = runtimeDirProblem(path, stats, uid, successor)
+  if (problem !== undefined) throw new OperatorError(problem, about)
   const giveBack = uid === 0 && stats.uid !== 0 ? take(path, stats.uid) : () => {}
   return () => {
     if (made) removeIfEmpty(path)
@@ -75,4 +78,20 @@ function make(path: string): boolean {
       cause: error,
     })
   }
+}
+
+/** Why an existing directory cannot be the runtime directory, with the way out; `stats` are those of lstat(2), which follows no link. */
+export function runtimeDirProblem(
+  path: string,
+  stats: Pick<Stats, 'isDirectory' | 'uid' | 'mode'>,
+  uid: number,
+  successor: number | null = null,
+): string | undefined {
+  if (!stats.isDirectory()) return `"${path}" is not a directory`
+  if (stats.uid !== uid && stats.uid !== successor) {
+    return `"${path}" belongs to user ${stats.uid}, must be ours (user ${uid}); set another runtimeDir`
+  }
+  const mode = stats.mode & 0o777
+  if ((mode & 0o077) === 0) return undefined
+  return `"${path}" has mode 0${mode.toString(8)}, must be 0700 (chmod 700 "${path}")`
 }

@@ -31,6 +31,12 @@ export function keptDescriptors(limit: number): number {
   return Math.min(KEPT, Math.ceil(limit / 2))
 }
 
+/** The limit with which no peer is refused for want of descriptors, where transports may hold so many each. */
+export function descriptorsFor(shares: readonly number[]): number {
+  const all = shares.reduce((sum, share) => sum + share, 0)
+  return KEPT + all + Math.ceil(Math.max(0, ...shares) / HELD_PER_FREE)
+}
+
 /** What one thread opens for the peers of one endpoint. Made anew with the endpoint, and then holds nothing. */
 export class DescriptorShare {
   readonly #counters: SharedCounters

@@ -167,6 +167,12 @@ function refuseLive(layout: Layout, options: SocketFileOptions): void {
   const result = unix.connectUnix(fd, encodeUnixAddress(layout, path))
   unix.closeSocket(fd)
   if (result === -layout.errno.ECONNREFUSED || result === -layout.errno.ENOENT) return
+  // The kernel looks at the file's mode before it looks for a socket: nothing is known about the latter.
+  if (result === -layout.errno.EACCES) {
+    throw new OperatorError(
+      `"${path}" is a socket of user ${stats.uid}, and this user may not see whether a process listens there: remove it, or choose another path`,
+    )
+  }
   throw new OperatorError(`another process listens on "${path}"`)
 }
 

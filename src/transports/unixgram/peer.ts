@@ -12,7 +12,7 @@ import type { Os } from '../../os/os.js'
 import * as unix from '../../os/unix-socket.js'
 
 /**
- * What connecting to a peer told. `addressed`: nobody is connected to it but there is no descriptor for a socket of its own. `denied`: this
+ * What connecting to a peer told. `addressed`: it is connected to no socket, and there is no descriptor for a socket of its own. `denied`: this
  * user may not write to it.
  */
 export type Liveness = 'own' | 'addressed' | 'shared' | 'denied' | 'gone'

@@ -24,6 +24,7 @@ const good: Machine = {
   uid: 1000,
   read: path => files[path],
   stat: path => (path === '/run/t' || installed.includes(path) ? directory(1000, 0o700) : undefined),
+  lstat: path => (path === '/run/t' ? directory(1000, 0o700) : undefined),
   isAccessible: () => true,
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
@@ -34,7 +35,7 @@ const good: Machine = {
 }
 
 async function findings(machine: Partial<Machine>, runtimeDir = '/run/t'): Promise<Map<string, Finding>> {
-  const found = await inspect({ ...good, ...machine }, { runtimeDir, maxPorts: 1024 })
+  const found = await inspect({ ...good, ...machine }, { runtimeDir, peerDescriptors: [1000] })
   return new Map(found.map(finding => [finding.name, finding]))
 }
 
@@ -116,11 +117,11 @@ describe('doctor', () => {
     assert.equal((await findings({ read })).get('send buffer')?.status, 'ok')
   })
 
-  it('warns when there are fewer files than ports', async () => {
+  it('warns when there are fewer files than peers may need', async () => {
     const read = reading({
       '/proc/self/limits': 'Max open files            1024                 1024                 files',
     })
-    assert.match((await findings({ read })).get('open files')?.mend ?? '', /ulimit -n 1152/)
+    assert.match((await findings({ read })).get('open files')?.mend ?? '', /ulimit -n 1846/)
     const asked = await findings({ read: reading({ '/proc/self/limits': undefined }), output: () => 'unlimited\n' })
     assert.equal(asked.get('open files')?.status, 'ok')
   })
@@ -147,9 +148,9 @@ describe('doctor', () => {
 
   it('fails on a runtime directory that is not ours and private', async () => {
     const cases: [Partial<Machine>, RegExp][] = [
-      [{ stat: () => directory(0, 0o700) }, /belongs to user 0, not to 1000/],
-      [{ stat: () => directory(1000, 0o755) }, /has mode 0755, not 0700/],
-      [{ stat: () => ({ ...directory(1000, 0o700), isDirectory: () => false }) }, /is not a directory/],
+      [{ lstat: () => directory(0, 0o700) }, /belongs to user 0, must be ours/],
+      [{ lstat: () => directory(1000, 0o755) }, /has mode 0755, must be 0700/],
+      [{ lstat: () => ({ ...directory(1000, 0o700), isDirectory: () => false }) }, /is not a directory/],
       [{ isAccessible: () => false }, /is not writable/],
     ]
     for (const [machine, text] of cases) {
@@ -159,11 +160,18 @@ describe('doctor', () => {
     }
   })
 
+  it('takes a link to a runtime directory for what `run` takes it for', async () => {
+    const stat = () => directory(1000, 0o700)
+    const lstat = () => ({ ...directory(1000, 0o700), isDirectory: () => false })
+    const found = (await findings({ stat, lstat })).get('runtime directory')
+    assert.deepEqual([found?.status, found?.text], ['fail', '"/run/t" is not a directory'])
+  })
+
   it('looks for the nearest directory in which a missing one can be made', async () => {
     const stat = (path: string) => (path === '/run' ? directory(0, 0o755) : undefined)
     const asked: string[] = []
     const isAccessible = (path: string) => asked.push(path) > 0 && path !== '/run'
-    const found = (await findings({ stat, isAccessible }, '/run/a/b')).get('runtime directory')
+    const found = (await findings({ stat, lstat: stat, isAccessible }, '/run/a/b')).get('runtime directory')
     assert.equal(found?.text, '/run/a/b does not exist and cannot be made by this user')
     assert.ok(asked.includes('/run'))
     assert.equal((await findings({ stat }, '/run/a/b')).get('runtime directory')?.text, '/run/a/b will be made')

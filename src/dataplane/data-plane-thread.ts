@@ -6,6 +6,7 @@ import type { Os } from '../os/os.js'
 import { FdbStat } from '../switch/fdb.js'
 import { Switch } from '../switch/switch.js'
 import { formatMac } from '../wire/ethernet.js'
+import { Ageing } from './ageing.js'
 import { Captures } from './captures.js'
 import { ContainedEndpoints, type EndpointFactory } from './contained-endpoints.js'
 import { DescriptorShare } from './descriptor-budget.js'
@@ -55,6 +56,7 @@ export class DataPlaneThread {
   /** What data planes before this one had counted. */
   readonly #statsBase: Float64Array
   readonly #host: EndpointHost
+  readonly #ageing: Ageing
   #tickAt = 0
   /** The ports an endpoint may restore, by index. */
   readonly #restorable = new Map<number, Restorable>()
@@ -75,6 +77,7 @@ export class DataPlaneThread {
       memory: init.fdb,
       listener: this.#listener(),
     })
+    this.#ageing = new Ageing(this.core.fdb.capacity, clock())
     const poller = os.createPoller()
     parts.emit({ type: 'opened', descriptors: poller.descriptors })
     this.#descriptors = new DescriptorTable(poller)
@@ -266,16 +269,17 @@ export class DataPlaneThread {
     this.#endpoints.handOver()
   }
 
-  /** Ageing sweeps the whole table in about ten calls, so an entry outlives its time by seconds at most. */
-  #slowWork(now: number): void {
+  /** Returns how many milliseconds later it is to be called again at the latest. */
+  #slowWork(now: number): number {
     this.#reporter.refill(now)
     this.#findings.flush(now)
-    this.core.age(now, Math.ceil(this.core.fdb.capacity / 10))
+    this.core.age(now, this.#ageing.piece(now))
     if (now >= this.#tickAt) {
       this.#tickAt = now + TICK_MS
       this.#endpoints.tick(now)
     }
     this.#publish()
+    return this.#ageing.intervalMs
   }
 
   #publish(): void {

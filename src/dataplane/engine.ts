@@ -54,8 +54,8 @@ export interface EngineParts {
   clock: () => number
   /** Called when the wake-up descriptor rang, and now and then. */
   commands: () => void
-  /** Called about once a second, and soon after traffic. */
-  slowWork: (now: number) => void
+  /** Called once a second at least, and soon after traffic. Returns how many milliseconds later it wants to be called again. */
+  slowWork: (now: number) => number
   endpoints: Pick<ContainedEndpoints, 'hasFailed' | 'detachFailed'>
 }
 
@@ -290,8 +290,7 @@ export class Engine {
   }
 
   #slowWork(now: number): void {
-    this.#parts.slowWork(now)
-    this.#slowAt = now + MAX_WAIT_MS
+    this.#slowAt = now + Math.min(MAX_WAIT_MS, this.#parts.slowWork(now))
   }
 
   #commands(): void {

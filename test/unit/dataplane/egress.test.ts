@@ -319,4 +319,68 @@ describe('Egress', () => {
     egress.flush(0)
     assert.deepEqual([endpoint.calls, endpoint.sent.length], [3, 150])
   })
+
+  it('leaves the impairment of another port alone when the peer of an impaired one has died', () => {
+    const line = {
+      seed: 1,
+      loss: 0,
+      duplicate: 0,
+      reorder: 0,
+      reorderMs: 0,
+      jitterMs: 0,
+      bitsPerSecond: 0,
+      holdFrames: 64,
+    }
+    // As for a port that was made by its connection.
+    endpoint.onGone = port => egress.removePort(port)
+    egress.addPort(3, endpoint, 16)
+    for (const port of [PORT, 3]) egress.setImpairment(port, `p${port}`, { ...line, delayMs: 50 })
+    deliver([60], [PORT, 3])
+    endpoint.answers = [-ECONNREFUSED]
+    egress.setImpairment(PORT, `p${PORT}`, null)
+    assert.equal(egress.nextReleaseAt, 50, 'the frame of the other port is still due')
+    egress.releaseDue(60)
+    assert.deepEqual([lengthsSent(3), lengthsSent()], [[60], []])
+  })
+
+  it('keeps what waits when the limit of a queue is raised while memory is short', () => {
+    parts = fakeParts({ slots: 128 + 64 + 40 })
+    egress = new Egress(parts.maxPorts, parts.pool, parts.counters, parts.descriptors)
+    endpoint.faults = { [EAGAIN]: Fault.wait }
+    for (const port of [1, PORT]) {
+      egress.addPort(port, endpoint, 64)
+      endpoint.answers = [-EAGAIN]
+      for (let i = 0; i < 5; i++) deliver(new Array(8).fill(60), [port])
+    }
+    const held = egress.waiting(1)
+    const { free } = parts.pool
+    assert.ok(held > 0)
+    const dropped = counters(1).transmitDrops['queue-full']
+    egress.setQueueLimit(1, 128)
+    assert.deepEqual(
+      [egress.waiting(1), counters(1).transmitDrops['queue-full'], parts.pool.free],
+      [held, dropped, free],
+    )
+    egress.setQueueLimit(1, 4)
+    assert.deepEqual([egress.waiting(1), counters(1).transmitDrops['queue-full']], [4, dropped + held - 4])
+  })
+
+  it('never uses up the memory for frames that were sent in part, and ends a port instead', () => {
+    parts = fakeParts({ slots: 300, maxPorts: 300 })
+    egress = new Egress(parts.maxPorts, parts.pool, parts.counters, parts.descriptors)
+    const sizes = new Int32Array(300).fill(1518)
+    for (let port = 0; port < 300; port++) {
+      egress.addPort(port, endpoint, 16)
+      endpoint.inPart.add(port)
+    }
+    endpoint.transmit = () => 0
+    for (let port = 0; port < 300; port++) {
+      parts.batch.length[0] = 60
+      egress.stage(port, parts.batch, 0, 1, sizes)
+      egress.flush(0)
+      // Throws when no slot is free for the next frame.
+      parts.batch.recycle(1)
+    }
+    assert.ok(endpoint.goneports.length > 0 && parts.pool.free > 0)
+  })
 })

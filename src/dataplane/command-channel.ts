@@ -12,6 +12,13 @@ export class CommandRefused extends Error {}
 /** The data plane's thread ended before it answered; what it had done by then is not known. */
 export class DataPlaneEnded extends Error {}
 
+/** Commands whose effect the next data plane has anyway, since it is made from the same state. */
+const CARRIED: ReadonlySet<Command['type']> = new Set(['set-policy', 'set-limits', 'endpoint', 'capture-start'])
+
+export function isCarried({ type }: Command): boolean {
+  return CARRIED.has(type)
+}
+
 interface Waiting {
   readonly resolve: () => void
   readonly reject: (error: Error) => void

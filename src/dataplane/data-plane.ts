@@ -16,50 +16,29 @@ import { closeAll, type Os } from '../os/os.js'
 import type { Waker } from '../os/waker.js'
 import { Fdb } from '../switch/fdb.js'
 import { sharedClock } from './clock.js'
-import { CommandChannel, CommandRefused, DataPlaneEnded } from './command-channel.js'
+import { CommandChannel, CommandRefused, DataPlaneEnded, isCarried } from './command-channel.js'
 import type { PortSettings } from './endpoint.js'
 import { EndpointFailures } from './endpoint-failures.js'
 import { startThread } from './forwarding-thread.js'
 import type { Command, DataPlaneSettings, EndpointSpec, Event, WorkerInit } from './messages.js'
 import { type PortRecord, PortRecords } from './port-records.js'
 import { RaisedFindings } from './raised-findings.js'
+import { allocate, type Replacement } from './replacement.js'
+import { RestartDelays } from './restart-delays.js'
 import { SharedCounters, type SharedMemoryShape, SwitchField } from './shared-memory.js'
 
-/** Waits between restarts, in milliseconds, when they follow each other; the last one from then on. */
-const RESTART_DELAYS_MS = [0, 100, 500, 1000, 5000]
-/** A thread that ran this long was not part of a series. */
-const STABLE_MS = 10_000
-/** A turn takes at most a second and a bit; a data plane silent for longer is stuck. */
+/** A data plane that is silent for longer is stuck: a turn takes at most a second and a bit. */
 const STALL_MS = 5000
 
 export { CommandRefused, DataPlaneEnded } from './command-channel.js'
 export type { PortRecord } from './port-records.js'
 
-interface Attached {
-  /** The specification, with what the transport says now. */
-  spec: () => Omit<EndpointSpec, 'ports'>
-}
-
 interface DataPlaneEvents {
   event: [Event]
   restarted: [number]
-  /** Name, reason, milliseconds until it is tried again. Once for each reason in a series of failures. */
-  'endpoint-failed': [string, string, number]
-  /** Name. The series is over. */
-  'endpoint-recovered': [string]
-}
-
-/** Commands whose effect the next data plane has anyway, since it is made from the same state. */
-const CARRIED: ReadonlySet<Command['type']> = new Set(['set-policy', 'set-limits', 'endpoint', 'capture-start'])
-
-/** A thread that is replaced by one with other settings. */
-interface Replacement {
-  readonly settings: DataPlaneSettings
-  readonly fdb: SharedArrayBuffer
-  /** The thread before has ended. */
-  ended: boolean
-  /** Why the new settings did not do. */
-  failure: string | null
+  /** Once for each reason in a series of failures. */
+  'endpoint-failed': [name: string, reason: string, retryMs: number]
+  'endpoint-recovered': [name: string]
 }
 
 export class DataPlane extends EventEmitter<DataPlaneEvents> {
@@ -76,14 +55,15 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   readonly #waker: Waker
   readonly #log: Logger
   readonly #clock = sharedClock()
-  readonly #endpoints = new Map<string, Attached>()
+  /** Makes the specification, with what the transport says now. */
+  readonly #endpoints = new Map<string, () => Omit<EndpointSpec, 'ports'>>()
   readonly #findings = new RaisedFindings()
   readonly #channel: CommandChannel
   #worker: Worker | null = null
   #port: MessagePort | null = null
   #privateDescriptors: readonly number[] = []
   #startedAt = 0
-  #deaths = 0
+  readonly #delays = new RestartDelays()
   #stopping = false
   readonly #stopWaiting = new AbortController()
   #replacement: Replacement | null = null
@@ -107,7 +87,6 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     return this.#fdb
   }
 
-  /** By index. */
   get ports(): ReadonlyMap<number, PortRecord> {
     return this.#records.byIndex
   }
@@ -127,7 +106,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
    * `keep`, it stays as one that failed, and is tried again.
    */
   async attach(name: string, spec: () => Omit<EndpointSpec, 'ports'>, keep = false): Promise<void> {
-    this.#endpoints.set(name, { spec })
+    this.#endpoints.set(name, spec)
     this.counters.clearEndpoint(spec().index)
     try {
       await this.#command({ type: 'attach', endpoint: { ...spec(), ports: [] } })
@@ -148,12 +127,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   async detach(name: string): Promise<void> {
     this.#endpoints.delete(name)
     this.failures.forget(name)
-    try {
-      await this.#command({ type: 'detach', name })
-    } catch (error) {
+    await this.#command({ type: 'detach', name }).catch(error => {
       // The next thread is made without it.
       if (!(error instanceof DataPlaneEnded)) throw error
-    }
+    })
     this.#abandonPorts(port => port.endpoint === name)
     this.#findings.forget(name)
   }
@@ -166,7 +143,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     try {
       await this.#command(command)
     } catch (error) {
-      if (!(error instanceof DataPlaneEnded && CARRIED.has(command.type))) throw error
+      if (!(error instanceof DataPlaneEnded && isCarried(command))) throw error
       await this.#running
     }
   }
@@ -203,10 +180,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     if (this.#worker === null) return this.#running
     const replacement: Replacement = { ...before, ended: false, failure: null }
     this.#replacement = replacement
-    const worker = this.#worker
-    const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-    await this.#command({ type: 'hand-over' }).catch(() => worker.terminate())
-    await exited
+    await this.#end(this.#worker, { type: 'hand-over' })
     await this.#running
     if (replacement.failure === null) return
     await this.#running
@@ -232,14 +206,16 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#stopWaiting.abort()
     // A thread that is just starting takes no command yet, and must not be left with descriptors that are closed.
     await this.#running.catch(() => {})
-    const worker = this.#worker
-    if (worker !== null) {
-      const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-      await this.#command({ type: 'stop' }).catch(() => worker.terminate())
-      await exited
-    }
+    if (this.#worker !== null) await this.#end(this.#worker, { type: 'stop' })
     this.#abandonPorts(() => true)
     this.#waker.close()
+  }
+
+  /** Resolves when the thread has ended, as it was told or, where it cannot be told, by force. */
+  async #end(worker: Worker, command: Command): Promise<void> {
+    const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
+    await this.#command(command).catch(() => worker.terminate())
+    await exited
   }
 
   async #spawn(): Promise<void> {
@@ -249,7 +225,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       counters: this.counters.buffer,
       fdb: this.#fdb,
       wakeFd: this.#waker.readFd,
-      endpoints: [...this.#endpoints.values()].map(({ spec }) => this.#withPorts(spec())),
+      endpoints: [...this.#endpoints.values()].map(spec => this.#withPorts(spec())),
       findings: this.#findings.all(),
     }
     const thread = startThread(init, {
@@ -276,8 +252,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   /** Makes an endpoint that failed anew, from what it had reported. */
   async #retry(name: string): Promise<void> {
     try {
-      const attached = this.#endpoints.get(name)
-      if (attached !== undefined) await this.#command({ type: 'attach', endpoint: this.#withPorts(attached.spec()) })
+      const spec = this.#endpoints.get(name)
+      if (spec !== undefined) await this.#command({ type: 'attach', endpoint: this.#withPorts(spec()) })
     } catch (error) {
       // Should the thread have ended, the next one tries again.
       if (this.#endpoints.has(name) && !(error instanceof DataPlaneEnded)) {
@@ -298,19 +274,17 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     this.#port = null
     this.#channel.abandon()
     if (this.#stopping) return
-    const replacement = this.#replacement
-    if (replacement === null) this.#countDeath()
-    else if (!replacement.ended) replacement.ended = true
-    else this.#rollBack(replacement)
-    const waitMs = RESTART_DELAYS_MS[Math.min(this.#deaths, RESTART_DELAYS_MS.length - 1)]
-    this.#running = delay(waitMs, undefined, { signal: this.#stopWaiting.signal })
+    if (this.#replacement === null) this.#countDeath()
+    else if (this.#replacement.ended) this.#rollBack(this.#replacement)
+    else this.#replacement.ended = true
+    this.#running = delay(this.#delays.waitMs, undefined, { signal: this.#stopWaiting.signal })
       .catch(() => {})
       .then(() => this.#respawn())
   }
 
   async #respawn(): Promise<void> {
-    if (this.#stopping) return
     try {
+      if (this.#stopping) return
       await this.#spawn()
       this.emit('restarted', this.restarts)
     } catch (error) {
@@ -319,7 +293,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     }
   }
 
-  /** No thread could be made with the new settings: the next one gets those before. */
+  /** No thread starts with the new settings: the next one gets those before. */
   #rollBack(replacement: Replacement): void {
     this.#settings = replacement.settings
     this.#fdb = replacement.fdb
@@ -337,7 +311,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
 
   #countDeath(): void {
     this.restarts++
-    this.#deaths = Date.now() - this.#startedAt < STABLE_MS ? this.#deaths + 1 : 0
+    this.#delays.died(Date.now() - this.#startedAt)
     this.#log.error({ restarts: this.restarts }, 'the data plane died and is being replaced')
   }
 
@@ -349,8 +323,6 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     switch (event.type) {
       case 'opened':
         this.#privateDescriptors = event.descriptors
-        return
-      case 'started':
         return
       case 'reply':
         this.#channel.settle(event.id, event.error)
@@ -372,17 +344,6 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
 
   #command(command: Command): Promise<void> {
     // A thread that is starting was made from the state before; it takes what came since once it runs.
-    const port = this.#port
-    if (port === null) return this.#running
-    return this.#channel.send(port, command)
-  }
-}
-
-/** Throws CommandRefused where there is not so much memory. */
-function allocate(bytes: number): SharedArrayBuffer {
-  try {
-    return new SharedArrayBuffer(bytes)
-  } catch {
-    throw new CommandRefused(`there is no memory for ${bytes} bytes`)
+    return this.#port === null ? this.#running : this.#channel.send(this.#port, command)
   }
 }

@@ -59,6 +59,15 @@ export class EgressLedger {
     this.#cells[this.#rowOf[port] + PortField.transmitDrop + reason] += frames
   }
 
+  /** Counts as lost what the gauges say was waiting: another data plane set them, and has ended. */
+  countLost(port: number): void {
+    const cells = this.#cells
+    const row = this.#rowOf[port]
+    this.drop(port, TransmitDrop.RESTART, cells[row + PortField.queueFrames] + cells[row + PortField.lineFrames])
+    cells[row + PortField.queueFrames] = 0
+    cells[row + PortField.lineFrames] = 0
+  }
+
   /** Sets the gauge of frames that the port's impairment holds. */
   gaugeLine(port: number, frames: number): void {
     this.#cells[this.#rowOf[port] + PortField.lineFrames] = frames

@@ -202,6 +202,11 @@ export class Egress {
     this.#unblock(port)
   }
 
+  /** Before a port is restored: counts what waited for it when the data plane before this one ended. */
+  countLost(port: number): void {
+    this.#ledger.countLost(port)
+  }
+
   /** A copy of the frame that waits first for this port; null where none does. */
   head(port: number): Uint8Array | null {
     const queue = this.#queueOf[port]

@@ -147,7 +147,7 @@ export class PortTable {
   ): void {
     if (this.#ports[index] !== null) throw new Error(`port index ${index} is taken`)
     this.#places.delete(index)
-    this.#countLost(index)
+    this.#parts.egress.countLost(index)
     const down = { linked: false, up: false, forwards: false }
     this.#place(index, { id, name, transport, kind, endpoint, policy, settings, ...down })
   }
@@ -316,17 +316,6 @@ export class PortTable {
     tracer?.set(index, false)
     mirrors?.remove(index)
     this.#ports[index] = null
-  }
-
-  /** What waited for a port when the data plane before this one ended. */
-  #countLost(index: number): void {
-    const { counters } = this.#parts
-    const row = counters.portRow(index)
-    const { cells } = counters
-    cells[row + PortField.transmitDrop + TransmitDrop.RESTART] +=
-      cells[row + PortField.queueFrames] + cells[row + PortField.lineFrames]
-    cells[row + PortField.queueFrames] = 0
-    cells[row + PortField.lineFrames] = 0
   }
 
   /** Sets what stands around the port: the line that impairs it, and the tracer. */

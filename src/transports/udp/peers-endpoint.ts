@@ -157,14 +157,23 @@ export class UdpPeersEndpoint implements Endpoint {
       const peer = this.#peers.find(({ key }) => key === configured.key)
       return peer === undefined || sameBytes(peer.address, configured.address) ? [] : [{ peer, configured }]
     })
-    for (const { peer } of moved) this.#table.remove(peer)
+    for (const { peer } of moved) {
+      this.#table.remove(peer)
+      peer.address = new Uint8Array(0)
+    }
     for (const { peer, configured } of moved) this.#moveTo(peer, configured)
     for (const configured of settings.peers) {
       if (!this.#peers.some(({ key }) => key === configured.key)) this.#addConfigured(configured)
     }
   }
 
+  /** Two names may come to stand for one address: the second waits until it stands for another. */
+  #isTaken(address: Uint8Array): boolean {
+    return this.#peers.some(peer => peer.key !== null && sameBytes(peer.address, address))
+  }
+
   #addConfigured({ key, address }: ConfiguredPeer): void {
+    if (this.#isTaken(address)) return
     this.#dislodge(address)
     const peer = new Peer(key, address)
     if (!this.#makePort(peer)) return
@@ -172,6 +181,10 @@ export class UdpPeersEndpoint implements Endpoint {
   }
 
   #moveTo(peer: Peer, { address }: ConfiguredPeer): void {
+    if (this.#isTaken(address)) {
+      this.#forget(peer)
+      return
+    }
     this.#dislodge(address)
     peer.address = address
     peer.memory = new NativeMemory(address.length)

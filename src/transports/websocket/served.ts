@@ -31,6 +31,8 @@ import { Tally } from './tally.js'
 const DESCRIPTORS = 3
 const NO_DESCRIPTORS =
   'a client is refused because there are no open files left for this transport: raise the limit (LimitNOFILE=, ulimit -n)'
+/** IANA registry of WebSocket close codes. */
+const TRY_AGAIN_LATER = 1013
 
 interface Client {
   readonly link: Link
@@ -135,7 +137,8 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     this.#unregister()
     const { path, allowedOrigins, maxPeers } = this.config
     this.#unregister = this.#context.upgrades.register(path, {
-      handle: (request, socket, head, client) => this.#handle(request, socket, head, client),
+      handle: (request, socket, head, client) =>
+        this.#context.contain(() => this.#handle(request, socket, head, client)),
       allowedOrigins,
       access: this.#token === null ? 'guest' : 'own',
       maxConnections: maxPeers,
@@ -185,7 +188,14 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     // Answers a malformed request by itself, and closes the socket.
     socket.once('close', left)
     this.#server.handleUpgrade(request, socket, head, ws => {
-      link = this.#couple(ws, socket, peerName(request, client, hello), hello)
+      try {
+        link = this.#couple(ws, socket, peerName(request, client, hello), hello)
+      } catch {
+        // There are no descriptors for its port. The client is told to come back, and others are served.
+        this.#tally.count('peer-limit')
+        refuseOpen(ws)
+        return
+      }
       if (replaced !== '') link.close(replaced)
     })
   }
@@ -253,6 +263,13 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     const { maxFrameSize } = this.config.port
     return { instance: this.#switches.instance, link: '', name: this.#context.switchName(), maxFrameSize }
   }
+}
+
+/** Closes a connection that is open already, for want of resources (status 1013, "try again later"). */
+function refuseOpen(ws: WebSocket): void {
+  ws.on('error', () => {})
+  ws.close(TRY_AGAIN_LATER, 'the switch cannot make another port')
+  setTimeout(() => ws.terminate(), CLOSE_MS).unref()
 }
 
 function firstSubprotocol(request: IncomingMessage): string | undefined {

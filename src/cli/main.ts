@@ -37,7 +37,7 @@ function commandLine(setExitCode: (code: number) => void): Command {
     .option(...configOption)
     .action(async ({ config }: { config: string }) => {
       const { check } = await import('./check.js')
-      setExitCode(check(config, output))
+      setExitCode(await check(config, output))
     })
 
   program
@@ -93,8 +93,14 @@ async function main(): Promise<number> {
   }
 }
 
-// A reader that went away, as in `tapswitch schema | head -1`, is no failure.
+/** Set when stdout takes no more, for another reason than that its reader left, as in `tapswitch schema | head -1`. */
+let outputFailed = false
 process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'EPIPE' || outputFailed) return
+  outputFailed = true
+  process.exitCode = 1
+  output.err(`the output cannot be written: ${message}`)
 })
-process.exitCode = await main()
+const exitCode = await main()
+process.exitCode = outputFailed ? 1 : exitCode

@@ -19,13 +19,14 @@ import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
 import { createLogger } from './log.js'
 import type { Output } from './output.js'
+import { defaultConfigFile } from './package.js'
 import { gainNothingMore, goOnAs, requireCanBecome } from './privileges.js'
 import { Reloader } from './reloader.js'
 import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
 /** Returns the exit code. Throws ConfigError before anything was opened. */
 export async function run(file: string, output: Output): Promise<number> {
-  const configFile = new ConfigFile(resolve(file))
+  const configFile = new ConfigFile(resolve(file), { isOwn: resolve(file) === defaultConfigFile })
   const config = configFile.load()
   const log = createLogger(config.log.level)
   noteInherited()

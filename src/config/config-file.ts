@@ -1,7 +1,9 @@
 /**
  * The file the configuration came from, read again on a reload and written on request. It is only written while it still has the
- * content it was last read with: what somebody else wrote meanwhile is not lost. The new file takes the place of the old one
- * in one step, with its mode and owner, and is read back before that.
+ * content it was last read with, so that what another program wrote meanwhile is not lost.
+ *
+ * The new file takes the place of the old one in one step, with its mode and owner, and only after it is on the disk whole: written
+ * in a loop (a disk that is nearly full takes a part), synced, read back and compared. The one before stays beside it with `~` behind its name.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -9,7 +11,9 @@ import {
   fchmodSync,
   fchownSync,
   fsyncSync,
+  linkSync,
   openSync,
+  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -24,10 +28,13 @@ import { loadConfigText, readConfigFile } from './load.js'
 export class ConfigFile {
   /** Absolute. */
   readonly path: string
+  /** Comes with the package, and is not written. */
+  readonly isOwn: boolean
   #digest = ''
 
-  constructor(path: string) {
+  constructor(path: string, { isOwn = false } = {}) {
     this.path = path
+    this.isOwn = isOwn
   }
 
   /** Throws ConfigError. */
@@ -49,7 +56,7 @@ export class ConfigFile {
     return loadConfigText(text, this.path)
   }
 
-  /** Throws OperatorError; the file is as it was then. */
+  /** Throws OperatorError; the file is as it was before. */
   replace(text: string): void {
     try {
       // A link stays a link.
@@ -59,14 +66,17 @@ export class ConfigFile {
       try {
         const fd = openSync(fresh, 'wx', 0o600)
         try {
-          writeSync(fd, text)
+          writeWhole(fd, Buffer.from(text))
           if (uid !== process.getuid?.() || gid !== process.getgid?.()) fchownSync(fd, uid, gid)
           fchmodSync(fd, mode & 0o777)
           fsyncSync(fd)
         } finally {
           closeSync(fd)
         }
+        if (readFileSync(fresh, 'utf8') !== text) throw new Error('the disk gave back something else than was written')
+        keep(path)
         renameSync(fresh, path)
+        syncFolder(dirname(path))
       } catch (error) {
         rmSync(fresh, { force: true })
         throw error
@@ -76,6 +86,32 @@ export class ConfigFile {
       throw new OperatorError(`"${this.path}" cannot be written: ${(error as Error).message}`, { cause: error })
     }
   }
+}
+
+/** write(2) may take a part. */
+function writeWhole(fd: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+}
+
+/** The file before, under another name. Where links are not to be had (FAT), there is none. */
+function keep(path: string): void {
+  const kept = `${path}~`
+  try {
+    rmSync(kept, { force: true })
+    linkSync(path, kept)
+  } catch {}
+}
+
+/** So that the new name is on the disk, too. Not every file system can. */
+function syncFolder(folder: string): void {
+  try {
+    const fd = openSync(folder, 'r')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {}
 }
 
 function digestOf(text: string): string {

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 
 /** What a schema allows, to stand after "is not": "a whole number from 1 to 10". */
-export const allowedValues = z.registry<{ text: string; hidden?: boolean }>()
+export const allowedValues = z.registry<{ text: string; hidden?: boolean; anyText?: boolean }>()
 
 export function allow<Schema extends z.ZodType>(text: string, schema: Schema): Schema {
   allowedValues.add(schema, { text })
@@ -45,14 +45,16 @@ export function group<Shape extends z.core.$ZodLooseShape>(shape: Shape, misplac
   return schema
 }
 
-export const text = (what: string) => allow(what, z.string().min(1))
+/** Without NUL, which ends a path or a name for the kernel, and for nothing else. */
+export const text = (what: string) => allow(what, z.string().regex(/^[^\0]+$/))
 
-/** No colon: `<transport>:<n>` is the name of a port. */
-export const name = () =>
-  allow(
-    'a name: lower-case letters, digits, ".", "_" and "-", at most 63, beginning with a letter or a digit',
-    z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/),
-  )
+/** No colon: `<transport>:<n>` is the name of a port. A number in quotes is a name. */
+export function name() {
+  const schema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/)
+  const text = 'a name: lower-case letters, digits, ".", "_" and "-", at most 63, beginning with a letter or a digit'
+  allowedValues.add(schema, { text, anyText: true })
+  return schema
+}
 
 /** Relative paths start in `runtimeDir`; the length is checked once they are absolute. */
 export const socketPath = () => allow('the path of a unix socket', z.string().regex(/^[^\0]*[^\0/]$/))

@@ -54,12 +54,18 @@ export function defaultRuntimeDir(env: NodeJS.ProcessEnv = process.env): string 
  */
 export function parseConfig(text: string, file: string): ConfigInput {
   // An empty file is a configuration that leaves everything at its default.
-  const value = parseYaml(text, file) ?? {}
+  const value = withoutOwnKeys(parseYaml(text, file) ?? {})
   const result = configSchema.safeParse(value, { error: issueMessage, reportInput: true })
   if (!result.success) {
     throw new ConfigError(problemsOf(result.error.issues).map(({ path, message }) => ({ path: path || file, message })))
   }
   return result.data
+}
+
+/** Keys that begin with `x-` are the operator's: a place for anchors, as in Compose files. */
+function withoutOwnKeys(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith('x-')))
 }
 
 /** Not who it is now: what a file means must not change when root's rights are given up. */
@@ -85,7 +91,7 @@ const readFailures: Record<string, string> = {
 
 function parseYaml(text: string, file: string): unknown {
   const lineCounter = new LineCounter()
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true })
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, merge: true })
   const complaints = [...document.errors, ...document.warnings]
   if (complaints.length > 0) {
     throw new ConfigError(

@@ -27,7 +27,10 @@ export function issueMessage(issue: RawIssue): string {
   }
   const allowed = schema && allowedValues.get(schema)
   if (allowed?.hidden === true && typeof issue.input === 'string') return `must be ${allowed.text}`
-  return mismatch(issue.input, allowed?.text ?? inGeneral(issue))
+  const message = mismatch(issue.input, allowed?.text ?? inGeneral(issue))
+  // YAML takes `10`, `true` and `1e3` for other things than text.
+  const isOther = typeof issue.input === 'number' || typeof issue.input === 'boolean'
+  return allowed?.anyText === true && isOther ? `${message}; in quotes it is one: "${issue.input}"` : message
 }
 
 /** All problems in a list of issues; `at` is the path of the value they are about. */

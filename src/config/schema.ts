@@ -68,7 +68,7 @@ export const configSchema = group({
 
 export type ConfigInput = z.output<typeof configSchema>
 
-/** JSON Schema (2020-12) of what a file may contain. */
+/** JSON Schema (2020-12) of what a file may contain; load.ts leaves out keys that begin with `x-`. */
 export function configJsonSchema(): z.core.JSONSchema.BaseSchema {
-  return z.toJSONSchema(configSchema, { io: 'input' })
+  return { ...z.toJSONSchema(configSchema, { io: 'input' }), patternProperties: { '^x-': {} } }
 }

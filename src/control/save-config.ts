@@ -32,6 +32,12 @@ export function saveConfig({ file, config, dataPlane, attachments, written }: Sa
   report: SaveReport
   saved: Config
 } {
+  if (file.isOwn) {
+    throw new Refused(
+      'not-saved',
+      `The switch runs with the file that comes with the package, which is not written; copy ${file.path} and start with -c COPY.`,
+    )
+  }
   const text = file.unchangedText()
   if (text === undefined) {
     throw new Refused('file-changed', `${file.path} was changed since it was read; reload it first (SIGHUP).`)
@@ -54,7 +60,7 @@ export function saveConfig({ file, config, dataPlane, attachments, written }: Sa
     entries: { interfaces: entries('interfaces'), transports: entries('transports') },
     options,
   })
-  if (edited === undefined || !meansTheSame(file.parse(edited), wanted)) {
+  if (edited === undefined || !isSaid(file, edited, wanted)) {
     throw new Refused(
       'not-saved',
       `${file.path} is written in a way that cannot be edited; the changes have to be made by hand.`,
@@ -63,6 +69,16 @@ export function saveConfig({ file, config, dataPlane, attachments, written }: Sa
   const isNews = !meansTheSame(before, wanted)
   if (isNews) file.replace(edited)
   return { report: { file: file.path, written: isNews, notSaved: notSaved(ports, config) }, saved: wanted }
+}
+
+/** Whether a text means what runs. Not if it is none: what was taken out may have held an anchor. */
+function isSaid(file: ConfigFile, text: string, wanted: Config): boolean {
+  try {
+    return meansTheSame(file.parse(text), wanted)
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
+  }
 }
 
 /** What the entries of the file mean under the new settings of the switch: many take theirs from those. */

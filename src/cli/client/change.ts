@@ -3,6 +3,7 @@
  * in the configuration file, either as one YAML mapping or as `option=value` words: `listen=vm1.sock port.isolated=true`.
  */
 import { parse } from 'yaml'
+import type { SaveReport } from '../../control/switch-control.js'
 import { UsageError } from '../../errors.js'
 import type { Output } from '../output.js'
 import type { ApiClient } from './api-client.js'
@@ -68,8 +69,10 @@ export async function flush(api: ApiClient, which: string | undefined, output: O
 }
 
 export async function save(api: ApiClient, output: Output): Promise<void> {
-  const saved = (await api.call('POST', '/v1/config/save')) as { file?: string } | undefined
-  output.out(`written to ${saved?.file ?? 'the configuration file'}`)
+  const { file, written, notSaved } = (await api.call('POST', '/v1/config/save')) as SaveReport
+  output.out(written ? `written to ${file}` : `nothing to write: ${file} says what runs`)
+  if (notSaved.length > 0)
+    output.err(`not saved, as a file cannot say it:\n${notSaved.map(line => `  ${line}`).join('\n')}`)
 }
 
 function sideOf(kind: string): string {

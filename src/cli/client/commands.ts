@@ -2,9 +2,9 @@
 import type { Command } from 'commander'
 import type { Output } from '../output.js'
 import { defaultConfigFile } from '../package.js'
-import { watchStopSignals } from '../stop-signals.js'
 import type { ApiClient } from './api-client.js'
 import type { TargetOptions } from './target.js'
+import { untilTold } from './until-told.js'
 
 interface JsonOption {
   json: boolean
@@ -58,7 +58,7 @@ export function addClientCommands(program: Command, output: Output): void {
     .option('--json', 'one JSON object a line', false)
     .action(async (options: TargetOptions & JsonOption & { type?: string }) => {
       const { showEvents } = await import('./events.js')
-      await untilSignal(async signal => showEvents(await connect(options), options, output, signal))
+      await untilTold(async signal => showEvents(await connect(options), options, output, signal))
     })
   command('capture', 'write frames to a file for Wireshark; ends with Ctrl-C')
     .option('-p, --port <port>', 'of one port, by number or name; of all when missing')
@@ -68,7 +68,7 @@ export function addClientCommands(program: Command, output: Output): void {
     .option('-w, --write <file>', '"-" is stdout', '-')
     .action(async options => {
       const { capture } = await import('./capture.js')
-      await untilSignal(async signal => capture(await connect(options), options, output, process.stdout, signal))
+      await untilTold(async signal => capture(await connect(options), options, output, process.stdout, signal))
     })
   // Wireshark may have more to say than is listed here, and repeats what was given before.
   command('extcap', 'for Wireshark: ports as interfaces to capture from; see docs/capture.md')
@@ -88,7 +88,7 @@ export function addClientCommands(program: Command, output: Output): void {
     .option('-s, --snaplen <bytes>', 'keep at most this much of each frame')
     .action(async options => {
       const { extcap } = await import('./extcap.js')
-      await untilSignal(signal => extcap(options, output, process.stdout, signal))
+      await untilTold(signal => extcap(options, output, process.stdout, signal))
     })
   command('top', 'ports and rates, live')
     .option('-n, --interval <seconds>', 'between two looks', '1')
@@ -96,7 +96,7 @@ export function addClientCommands(program: Command, output: Output): void {
       const { top } = await import('./top.js')
       const interval = await secondsOf(options.interval)
       const terminal = { input: process.stdin, output: process.stdout }
-      await untilSignal(async signal => top(await connect(options), interval * 1000, terminal, signal))
+      await untilTold(async signal => top(await connect(options), interval * 1000, terminal, signal))
     })
 
   withJson('add <kind> <option...>', 'add a transport or an interface: name=vm1 type=unixgram listen=vm1.sock').action(
@@ -163,15 +163,4 @@ async function secondsOf(text: string): Promise<number> {
   if (value >= 0.1 && value <= 3600) return value
   const { UsageError } = await import('../../errors.js')
   throw new UsageError(`--interval: "${text}" is not a number of seconds from 0.1 to 3600`)
-}
-
-async function untilSignal(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const signals = watchStopSignals()
-  const stop = new AbortController()
-  signals.stop.then(() => stop.abort())
-  try {
-    await work(stop.signal)
-  } finally {
-    signals.release()
-  }
 }

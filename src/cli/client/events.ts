@@ -34,7 +34,9 @@ export async function showEvents(
   const path = type === undefined ? '/v1/events' : `/v1/events?${new URLSearchParams({ type })}`
   while (!signal.aborted) {
     const response = await api.stream(path, lastId === undefined ? {} : { 'last-event-id': lastId })
-    signal.addEventListener('abort', () => response.destroy(), { once: true })
+    // It may have been told to stop before the switch answered.
+    if (signal.aborted) response.destroy()
+    else signal.addEventListener('abort', () => response.destroy(), { once: true })
     response.setEncoding('utf8')
     try {
       for await (const chunk of response as AsyncIterable<string>) parser.feed(chunk)

@@ -105,7 +105,7 @@ export interface FdbOptions extends ShowOptions {
 
 export async function showFdb(api: ApiClient, options: FdbOptions, output: Output): Promise<void> {
   const query = new URLSearchParams({ limit: options.limit })
-  if (options.port !== undefined) query.set('port', options.port)
+  if (options.port !== undefined) query.set('port', String((await findPort(api, options.port)).id))
   if (options.mac !== undefined) query.set('mac', options.mac)
   const answer = (await api.get(`/v1/fdb?${query}`)) as { total: number; entries: FdbEntryView[] }
   if (options.json) return printJson(answer, output)

@@ -48,7 +48,7 @@ const mayImport: Record<string, string[]> = {
       'tap',
       'slirp',
     ],
-    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors', 'secret'],
+    ...['dataplane', 'switch', 'wire', 'os', 'log', 'errors', 'secret', 'tls-files'],
   ],
 }
 

@@ -26,6 +26,7 @@ describe('a transport with a port of its own, while guests hold every port', { t
     at = `127.0.0.1:${(server.address() as { port: number }).port}`
     const tap = await lab.startSwitch({
       switch: { maxPorts: 2 },
+      http: { listen: '127.0.0.1:0', anonymous: 'control' },
       transports: [{ name: 'vms', type: 'unixgram', listen: 'vms.sock' }],
     })
     url = tap.url

@@ -61,6 +61,11 @@ const codes = {
     cure: 'Find the guest or launcher that connects again and again; its port goes up and down in the events.',
     quietSeconds: 60,
   },
+  'log-not-written': {
+    severity: 'warning',
+    meaning: 'Lines of the log are lost: the disk is full, or the reader of stderr does not read or is gone.',
+    cure: 'Make space, or restart the reader; tapswitch_log_lines_dropped_total counts what is lost. The switch goes on meanwhile.',
+  },
   'no-name-servers': {
     severity: 'warning',
     meaning:

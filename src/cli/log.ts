@@ -1,24 +1,73 @@
 /**
  * The log on stderr. One JSON object a line for programs; on a terminal the same lines for people: time of day, level,
- * message, then the fields. pino-pretty would do that too, for a dependency larger than this file.
+ * message, then the fields. pino-pretty would do that too, for a dependency larger than this file. What happens when stderr does not take
+ * lines is in line-writer.ts.
  */
 import { isatty } from 'node:tty'
 import pino from 'pino'
 import type { LogLevel } from '../config/config.js'
 import type { Logger } from '../log.js'
+import { platformLayout } from '../os/os.js'
+import { unwaitingOutput } from '../os/unwaiting-output.js'
+import { LineWriter } from './line-writer.js'
 
-interface LineWriter {
+interface LineSink {
   write(line: string): void
 }
 
-/** Writes to stderr at once, so that no line is lost when the process ends. */
-export function createLogger(level: LogLevel): Logger {
-  const stderr = pino.destination({ dest: 2, sync: true })
-  return loggerTo(isatty(2) ? readable(stderr) : stderr, level)
+/** The log of this process, and how well it is written. */
+export interface ProcessLog {
+  readonly log: Logger
+  /** Lines that could not be written since the start. */
+  readonly linesDropped: () => number
+  /** Calls back when lines begin to get lost (with the error's name) and when they are written again (null); now, if they get lost now. */
+  onTrouble(listener: (why: string | null) => void): void
 }
 
-/** As `createLogger`, to any stream. */
-export function loggerTo(destination: LineWriter, level: LogLevel): Logger {
+/** Writes to stderr; what waits when the process exits is written then, for a limited time. */
+export function createLogger(level: LogLevel): ProcessLog {
+  const asLine = isatty(2) ? (json: string) => `${readableLine(json)}\n` : (json: string) => json
+  let trouble: string | null = null
+  let listener = (_why: string | null) => {}
+  const writer = new LineWriter({
+    write: unwaitingOutput(2, platformLayout()),
+    lostLine: lost => asLine(lostLine(lost)),
+    onTrouble: why => {
+      trouble = why
+      listener(why)
+    },
+  })
+  process.once('exit', () => writer.flushAtExit())
+  return {
+    log: loggerTo({ write: line => writer.write(asLine(line)) }, level),
+    linesDropped: () => writer.lost,
+    onTrouble: tell => {
+      listener = tell
+      if (trouble !== null) tell(trouble)
+    },
+  }
+}
+
+/** Prints lines on stdout. */
+export type Print = (text: string) => void
+
+/** As the log: a stdout that takes nothing holds nothing up. */
+export function unwaitingStdout(): Print {
+  const writer = new LineWriter({
+    write: unwaitingOutput(1, platformLayout()),
+    lostLine: lost => `${lost} lines lost\n`,
+  })
+  process.once('exit', () => writer.flushAtExit())
+  return text => writer.write(`${text}\n`)
+}
+
+function lostLine(lost: number): string {
+  const line = { level: 'warn', time: new Date().toISOString(), lost, msg: `log lines lost: ${lost}` }
+  return `${JSON.stringify(line)}\n`
+}
+
+/** A log to any sink. */
+export function loggerTo(destination: LineSink, level: LogLevel): Logger {
   return pino(
     {
       level,
@@ -32,7 +81,7 @@ export function loggerTo(destination: LineWriter, level: LogLevel): Logger {
 }
 
 /** Turns JSON lines into readable ones. */
-export function readable(out: LineWriter): LineWriter {
+export function readable(out: LineSink): LineSink {
   return { write: line => out.write(`${readableLine(line)}\n`) }
 }
 

@@ -28,7 +28,7 @@ function commandLine(setExitCode: (code: number) => void): Command {
     .option(...configOption)
     .action(async ({ config }: { config: string }) => {
       const { run } = await import('./run.js')
-      setExitCode(await run(config, output))
+      setExitCode(await run(config))
     })
 
   program

@@ -17,27 +17,27 @@ import { noteInherited } from '../os/inheritance.js'
 import { platformLayout } from '../os/os.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { launcherLines } from './launchers.js'
-import { createLogger } from './log.js'
-import type { Output } from './output.js'
+import { createLogger, type Print, type ProcessLog, unwaitingStdout } from './log.js'
 import { defaultConfigFile } from './package.js'
 import { gainNothingMore, goOnAs, requireCanBecome } from './privileges.js'
 import { Reloader } from './reloader.js'
 import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
 /** Returns the exit code. Throws ConfigError before anything was opened. */
-export async function run(file: string, output: Output): Promise<number> {
+export async function run(file: string): Promise<number> {
   const configFile = new ConfigFile(resolve(file), { isOwn: resolve(file) === defaultConfigFile })
   const config = configFile.load()
-  const log = createLogger(config.log.level)
   noteInherited()
   // What is made without a mode of its own is ours alone. Sockets and files with a configured mode get exactly that.
   process.umask(0o077)
   gainNothingMore()
+  const processLog = createLogger(config.log.level)
+  const { log } = processLog
   // Before anything is started: a child would take them for its own.
   inheritedSockets(platformLayout())
   const signals = watchStopSignals()
   try {
-    await runSwitch(configFile, config, log, signals, output)
+    await runSwitch(configFile, config, processLog, signals)
     log.info('stopped')
     return 0
   } catch (error) {
@@ -52,17 +52,18 @@ export async function run(file: string, output: Output): Promise<number> {
 async function runSwitch(
   file: ConfigFile,
   config: Config,
-  log: Logger,
+  { log, linesDropped, onTrouble }: ProcessLog,
   signals: StopSignals,
-  output: Output,
 ): Promise<void> {
   requireCanBecome(config.process)
   const upgrades = new UpgradeRoutes()
-  const plane = await ControlPlane.start(config, log, { upgrades, file })
+  const plane = await ControlPlane.start(config, log, { upgrades, file, linesDropped })
+  onTrouble(why => tellOfLog(plane, config, why))
   try {
     const http = config.http === false ? undefined : await serveHttp(config.http, config, { plane, log, upgrades })
     try {
-      announce(config, log, output)
+      const print = unwaitingStdout()
+      announce(config, log, print)
       const reloader = new Reloader({
         load: () => file.load(),
         apply: next => plane.reload(next),
@@ -76,7 +77,7 @@ async function runSwitch(
       await untilReady(plane.view)
       if (config.process !== null) goOnAs(config.process, config.runtimeDir, socketsOf(plane.view, config), log)
       log.info({ http: http?.url ?? null }, 'ready')
-      if (http !== undefined) announcePage(http, output)
+      if (http !== undefined) announcePage(http, print)
       const signal = await signals.stop
       log.info({ signal }, 'stopping')
       await reloader.close()
@@ -87,6 +88,23 @@ async function runSwitch(
   } finally {
     await plane.stop()
   }
+}
+
+/** Who reads the API learns what the log cannot say. */
+function tellOfLog({ findings }: ControlPlane, config: Config, why: string | null): void {
+  const subject = { kind: 'switch', name: config.switch.name } as const
+  if (why === null) {
+    findings.clear('log-not-written', subject)
+    return
+  }
+  const cure =
+    why === 'EAGAIN' ? 'have its reader read on' : 'make space on its disk, or give the switch another stderr'
+  findings.raise({
+    code: 'log-not-written',
+    subject,
+    message: `the log is not written, stderr does not take its lines (${why}); ${cure}`,
+    detail: { error: why },
+  })
 }
 
 function serveHttp(
@@ -100,15 +118,15 @@ function serveHttp(
 }
 
 /** Not where stdout is the journal, which other users may read. */
-function announcePage(http: HttpServer, output: Output): void {
+function announcePage(http: HttpServer, print: Print): void {
   const link = process.env.JOURNAL_STREAM === undefined ? http.controlLink() : null
   if (link === null) return
-  output.out(`The page, with control, once and within ten minutes (later: tapswitch link):\n  ${link}`)
+  print(`The page, with control, once and within ten minutes (later: tapswitch link):\n  ${link}`)
 }
 
-function announce(config: Config, log: Logger, output: Output): void {
+function announce(config: Config, log: Logger, print: Print): void {
   log.info({ file: config.file, config: shown(effectiveConfig(config)) }, 'configuration')
-  if (config.transports.length > 0) output.out(['Attach a VM with:', ...launcherLines(config)].join('\n'))
+  if (config.transports.length > 0) print(['Attach a VM with:', ...launcherLines(config)].join('\n'))
 }
 
 /** Files that this switch made. */

@@ -28,6 +28,7 @@ import { LiveControl } from './live-control.js'
 import { LiveView } from './live-view.js'
 import { missingMemory } from './memory-check.js'
 import type { AnyConfig } from './openers.js'
+import { PortChurn } from './port-churn.js'
 import { ensureRuntimeDir } from './runtime-dir.js'
 import { saveConfig } from './save-config.js'
 import { Refused, type SaveReport, type SwitchControl } from './switch-control.js'
@@ -60,6 +61,8 @@ export interface ControlPlaneOptions {
   readonly upgrades?: UpgradeRoutes
   /** Where the configuration came from, to be written on request. */
   readonly file?: ConfigFile
+  /** Lines of the log that were lost since the start. */
+  readonly linesDropped?: () => number
 }
 
 export class ControlPlane {
@@ -67,11 +70,13 @@ export class ControlPlane {
   readonly captures: Captures
   readonly control: SwitchControl
   readonly events: EventFeed
+  readonly findings: Findings
   #config: Config
   readonly #file: ConfigFile
   readonly #bus = new EventBus()
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
+  readonly #churn: PortChurn
   readonly #endWatching: () => void
   readonly #removeRuntimeDir: () => void
   /** Changes follow each other; this is the last of them. */
@@ -96,7 +101,7 @@ export class ControlPlane {
   private constructor(
     config: Config,
     log: Logger,
-    { upgrades = new UpgradeRoutes(), file = new ConfigFile(config.file) }: ControlPlaneOptions,
+    { upgrades = new UpgradeRoutes(), file = new ConfigFile(config.file), linesDropped = () => 0 }: ControlPlaneOptions,
   ) {
     this.#config = config
     this.#file = file
@@ -106,11 +111,10 @@ export class ControlPlane {
     const shape = { maxPorts: config.switch.maxPorts, maxEndpoints: maxAttachments }
     this.#dataPlane = new DataPlane(os, settingsOf(config), shape, log)
     this.#dataPlane.counters.cells[SwitchField.peerDescriptors] = peerDescriptors(limitOf('descriptors').soft)
-    const events = new EventLog(log, this.#dataPlane)
-    this.#dataPlane.on('event', event => events.write(event))
     this.#dataPlane.on('restarted', restarts => log.warn({ restarts }, 'the data plane runs again'))
-    publishDataPlane(this.#dataPlane, this.#bus)
-    const findings = new Findings({
+    this.#churn = new PortChurn({ log, bus: this.#bus })
+    publishDataPlane(this.#dataPlane, this.#bus, new EventLog(log, this.#dataPlane), this.#churn)
+    this.findings = new Findings({
       log,
       bus: this.#bus,
       portName: given => {
@@ -118,12 +122,12 @@ export class ControlPlane {
         return given
       },
     })
-    this.#endWatching = watchDataPlane(this.#dataPlane, findings, {
+    this.#endWatching = watchDataPlane(this.#dataPlane, this.findings, {
       switchName: () => this.#config.switch.name,
       isInterface: name => this.#attachments.get(name)?.side === 'interfaces',
     })
     this.#attachments = new Attachments({
-      findings,
+      findings: this.findings,
       os,
       log,
       runtimeDir: config.runtimeDir,
@@ -134,7 +138,15 @@ export class ControlPlane {
     })
     this.captures = new Captures(os, this.#dataPlane)
     const fdb = new FdbView(this.#dataPlane)
-    this.view = new LiveView(() => this.#config, this.#dataPlane, this.#attachments, findings, fdb)
+    this.view = new LiveView({
+      config: () => this.#config,
+      dataPlane: this.#dataPlane,
+      attachments: this.#attachments,
+      findings: this.findings,
+      fdb,
+      linesDropped,
+      eventsLeftOut: () => this.#churn.suppressed,
+    })
     this.control = new LiveControl({
       config: () => this.#config,
       dataPlane: this.#dataPlane,
@@ -187,6 +199,7 @@ export class ControlPlane {
     await this.#dataPlane.stop()
     await this.#attachments.closeAll()
     this.#endWatching()
+    this.#churn.close()
     this.#removeRuntimeDir()
   }
 

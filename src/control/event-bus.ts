@@ -14,6 +14,8 @@ export type SwitchEvent =
   | { readonly type: 'port-added'; readonly port: string; readonly portId: number; readonly transport: string }
   | { readonly type: 'port-removed'; readonly port: string; readonly portId: number }
   | { readonly type: 'port-changed'; readonly port: string; readonly portId: number }
+  /** Events about ports of this transport or interface that were left out; their state has to be asked for. */
+  | { readonly type: 'events-suppressed'; readonly transport: string; readonly count: number }
   | { readonly type: 'mac-learned'; readonly mac: string; readonly port: string }
   | { readonly type: 'mac-moved'; readonly mac: string; readonly from: string; readonly to: string }
   | { readonly type: 'mac-flapping'; readonly mac: string; readonly port: string }
@@ -65,7 +67,7 @@ export type SwitchEvent =
 export type SwitchEventType = SwitchEvent['type']
 
 export const switchEventTypes = [
-  ...(['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed'] as const),
+  ...(['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed', 'events-suppressed'] as const),
   ...(['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'] as const),
   ...(['transport-added', 'transport-removed', 'transport-changed'] as const),
   ...(['transport-failed', 'transport-recovered', 'interface-failed', 'interface-recovered'] as const),

@@ -2,15 +2,31 @@
 import type { DataPlane } from '../dataplane/data-plane.js'
 import type { Event } from '../dataplane/messages.js'
 import type { EventBus, SwitchEvent } from './event-bus.js'
+import type { EventLog } from './event-log.js'
+import type { PortChurn } from './port-churn.js'
 
-/** Passes on what the data plane says from now on. */
-export function publishDataPlane(dataPlane: DataPlane, bus: EventBus): void {
+/** Passes on what the data plane says from now on; events about ports only while `churn` admits them. */
+export function publishDataPlane(dataPlane: DataPlane, bus: EventBus, eventLog: EventLog, churn: PortChurn): void {
   const name = (index: number) => dataPlane.ports.get(index)?.name ?? `#${index}`
   dataPlane.on('event', event => {
+    if (!isAdmitted(event, dataPlane, churn)) return
+    eventLog.write(event)
     const published = translate(event, name)
     if (published !== undefined) bus.emit(published)
   })
   dataPlane.on('restarted', restarts => bus.emit({ type: 'dataplane-restarted', restarts }))
+}
+
+function isAdmitted(event: Event, { ports }: DataPlane, churn: PortChurn): boolean {
+  switch (event.type) {
+    case 'port-added':
+    case 'port-up':
+    case 'port-down':
+    case 'port-removed':
+      return churn.admit(ports.get(event.index)?.endpoint ?? '')
+    default:
+      return true
+  }
 }
 
 /** Undefined for what is between the two threads only. */

@@ -21,25 +21,42 @@ import type {
   TransportView,
 } from './view.js'
 
+interface LiveViewParts {
+  readonly config: () => Config
+  readonly dataPlane: DataPlane
+  readonly attachments: Attachments
+  readonly findings: Findings
+  readonly fdb: FdbView
+  /** Lines of the log that were lost since the start. */
+  readonly linesDropped: () => number
+  /** Events about ports that were left out, beside those that the data plane left out. */
+  readonly eventsLeftOut: () => number
+}
+
 export class LiveView implements SwitchView {
   readonly #config: () => Config
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
   readonly #findings: Findings
   readonly #fdb: FdbView
+  readonly #linesDropped: () => number
+  readonly #eventsLeftOut: () => number
   readonly #startedAt = new Date().toISOString()
 
-  constructor(config: () => Config, dataPlane: DataPlane, attachments: Attachments, findings: Findings, fdb: FdbView) {
+  constructor({ config, dataPlane, attachments, findings, fdb, linesDropped, eventsLeftOut }: LiveViewParts) {
     this.#config = config
     this.#dataPlane = dataPlane
     this.#attachments = attachments
     this.#findings = findings
     this.#fdb = fdb
+    this.#linesDropped = linesDropped
+    this.#eventsLeftOut = eventsLeftOut
   }
 
   info(): SwitchInfo {
     const { name, maxFrameSize, maxPorts, bufferBytes, fdb } = this.#config().switch
     const counters = this.#dataPlane.counters.readSwitch()
+    counters.eventsSuppressed += this.#eventsLeftOut()
     return {
       name,
       version,
@@ -55,6 +72,7 @@ export class LiveView implements SwitchView {
         ageingSeconds: fdb.ageingSeconds,
       },
       dataplane: { restarts: this.#dataPlane.restarts, alive: this.#dataPlane.trouble() === undefined },
+      log: { linesDropped: this.#linesDropped() },
       counters,
     }
   }

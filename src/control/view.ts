@@ -115,6 +115,8 @@ export interface SwitchInfo {
   bufferBytes: number
   fdb: { entries: number; capacity: number; maxEntriesPerPort: number; ageingSeconds: number }
   dataplane: { restarts: number; alive: boolean }
+  /** Lines that could not be written since the start. */
+  log: { linesDropped: number }
   counters: SwitchCounters
 }
 

@@ -36,6 +36,8 @@ export interface DataPlaneParts {
   init: WorkerInit
   endpointFactory: EndpointFactory
   emit: (event: Event) => void
+  /** Sends events that wait; called about ten times a second. */
+  flushEvents?: () => void
   /** Takes the next command; undefined when none waits. */
   nextCommand: () => { id: number; command: Command } | undefined
   clock: () => number
@@ -273,6 +275,7 @@ export class DataPlaneThread {
   #slowWork(now: number): number {
     this.#reporter.refill(now)
     this.#findings.flush(now)
+    this.#parts.flushEvents?.()
     this.core.age(now, this.#ageing.piece(now))
     if (now >= this.#tickAt) {
       this.#tickAt = now + TICK_MS
@@ -304,8 +307,11 @@ export class DataPlaneThread {
       learned: (high, low, port) => {
         if (reporter.admit('mac-learned')) emit({ type: 'mac-learned', mac: formatMac(high, low), port, at: clock() })
       },
-      moved: (high, low, from, to) => {
-        if (reporter.admit('mac-moved')) emit({ type: 'mac-moved', mac: formatMac(high, low), from, to, at: clock() })
+      moved: (high, low, from, to, goesOn) => {
+        // Its flapping was told, and is a finding.
+        if (goesOn) this.#counters.cells[SwitchField.eventsSuppressed]++
+        else if (reporter.admit('mac-moved'))
+          emit({ type: 'mac-moved', mac: formatMac(high, low), from, to, at: clock() })
       },
       flapping: (high, low, from, port) => {
         this.#counters.cells[SwitchField.fdbFlapping]++

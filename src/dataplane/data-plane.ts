@@ -219,6 +219,7 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   async #spawn(): Promise<void> {
+    this.counters.cells[SwitchField.eventsTaken] = 0
     const init: WorkerInit = {
       settings: { ...this.#settings, fdb: { ...this.#settings.fdb, hashSeed: randomBytes(4).readInt32LE() } },
       shape: this.counters.shape,
@@ -229,7 +230,10 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       findings: this.#findings.all(),
     }
     const thread = startThread(init, {
-      event: event => this.#receive(event),
+      event: event => {
+        this.counters.cells[SwitchField.eventsTaken]++
+        this.#receive(event)
+      },
       started: worker => {
         this.#worker = worker
         this.#replacement = null

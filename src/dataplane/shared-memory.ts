@@ -68,6 +68,8 @@ export const SwitchField = {
   batchBucket: 24,
   /** Descriptors that may be open for peers, in all; 0 where that is not limited. See descriptor-budget.ts. */
   peerDescriptors: 39,
+  /** Events of the data plane's thread that the main thread has taken; the one cell that the main thread writes while it runs. */
+  eventsTaken: 38,
 } as const
 const SWITCH_FIELDS = 40
 

@@ -6,13 +6,24 @@ import { confineThread } from './confinement.js'
 import { DataPlaneThread } from './data-plane-thread.js'
 import { createEndpoint } from './endpoint-kinds.js'
 import type { Request, WorkerInit } from './messages.js'
+import { Outbox } from './outbox.js'
+import { SharedCounters, SwitchField } from './shared-memory.js'
 
 function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {
+  const { cells } = new SharedCounters(init.shape, init.counters)
+  const outbox = new Outbox({
+    post: event => port.postMessage(event),
+    taken: () => cells[SwitchField.eventsTaken],
+    countMerged: events => {
+      cells[SwitchField.eventsSuppressed] += events
+    },
+  })
   const thread = new DataPlaneThread({
     os: createOs(),
     init,
     endpointFactory: createEndpoint,
-    emit: event => port.postMessage(event),
+    emit: event => outbox.send(event),
+    flushEvents: () => outbox.flush(),
     // This thread never returns to its event loop, so messages are fetched, not delivered.
     nextCommand: () => receiveMessageOnPort(port)?.message as Request | undefined,
     clock: sharedClock(),
@@ -22,6 +33,7 @@ function main({ init, port }: { init: WorkerInit; port: MessagePort }): void {
     thread.engine.run()
   } catch (error) {
     thread.lastWords()
+    outbox.flushAll()
     throw error
   }
   port.close()

@@ -85,6 +85,7 @@ const info: SwitchInfo = {
   bufferBytes: 67108864,
   fdb: { entries: 3, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
   dataplane: { restarts: 0, alive: true },
+  log: { linesDropped: 0 },
   counters: {
     turns: 5120,
     busySeconds: 0.25,

@@ -2,8 +2,8 @@
  * What /metrics shows: every metric of the switch with its help text, which docs/metrics.md explains further.
  *
  * Values are read from the view when a scrape comes, each of its lists once, and are kept nowhere. Names are what dashboards
- * and alerts hold on to. Frames and bytes are seen from the switch: receive is into it. A port is labelled with its name;
- * no MAC or IP address is ever a label value, so that guests cannot grow a time series database at will.
+ * and alerts hold on to. Frames and bytes are seen from the switch: receive is into it. A port is labelled with its name. No label has a
+ * value that a guest chooses, such as the path of its socket or an address: it could grow a time series database at will.
  */
 import type { PortView, SwitchInfo, SwitchView, TransportView } from '../control/view.js'
 import { batchBuckets, type EndpointDropReason, endpointDropReasons } from '../dataplane/shared-memory.js'
@@ -113,6 +113,12 @@ const switchFamilies: readonly Family<SwitchInfo>[] = [
     read: ({ counters }) => counters.poolFree,
   },
   {
+    name: 'tapswitch_log_lines_dropped_total',
+    type: 'counter',
+    help: 'Lines of the log that were lost because stderr did not take them.',
+    read: ({ log }) => log.linesDropped,
+  },
+  {
     name: 'tapswitch_events_suppressed_total',
     type: 'counter',
     help: 'Events not reported because too many came at once.',
@@ -129,8 +135,8 @@ const portFamilies: readonly Family<PortView>[] = [
   {
     name: 'tapswitch_port_info',
     type: 'gauge',
-    help: 'Always 1; the labels say which transport the port belongs to, the socket path at its other end and its mode, if any.',
-    labels: ({ transport, kind, peer, mode }) => ({ transport, kind, peer: socketPath(peer), mode: mode ?? '' }),
+    help: 'Always 1; the labels say which transport the port belongs to, its type and its mode, if any.',
+    labels: ({ transport, kind, mode }) => ({ transport, kind, mode: mode ?? '' }),
     read: () => 1,
   },
   {
@@ -243,11 +249,6 @@ const findingFamilies: readonly Family<FindingCounts>[] = [
   },
 ]
 
-/** A peer may be known by an address; only a socket path may become a label. `@` begins an abstract one. */
-function socketPath(peer: string | null): string {
-  return peer !== null && /^[/@]/.test(peer) ? peer : ''
-}
-
 export class Metrics {
   readonly #view: SwitchView
   readonly #process = ProcessMetrics.shared()
@@ -255,7 +256,7 @@ export class Metrics {
   readonly #ports = new Table({
     families: portFamilies,
     labels: ({ name }) => ({ port: name }),
-    key: ({ name, transport, kind, peer }) => `${name}\n${transport}\n${kind}\n${peer}`,
+    key: ({ name, transport, kind, mode }) => `${name}\n${transport}\n${kind}\n${mode}`,
   })
   readonly #transports = new Table({
     families: transportFamilies,

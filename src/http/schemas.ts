@@ -170,6 +170,9 @@ export const switchSchema = z
       restarts: z.int().nonnegative().describe('How often the thread that moves frames was replaced.'),
       alive: z.boolean(),
     }),
+    log: z.object({
+      linesDropped: count.describe('Lines of the log that stderr did not take, since the start.'),
+    }),
     counters: z.object({
       turns: count.describe("Turns of the data plane's loop."),
       busySeconds: count.describe('Time it worked, waiting excluded.'),

@@ -28,6 +28,12 @@ export interface Switch {
   dataplane: { restarts: number; alive: boolean }
 }
 
+export interface Finding {
+  severity: string
+  subject: { kind: string; name: string }
+  message: string
+}
+
 export interface FdbEntry {
   mac: string
   port: string
@@ -58,7 +64,7 @@ export async function askJson<Answer>(path: string): Promise<Answer> {
 
 /** Every type of event the switch sends; an EventSource hears only of those it names. A test compares them with the switch's. */
 export const eventTypes = [
-  ...['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed'],
+  ...['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed', 'events-suppressed'],
   ...['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'],
   ...['transport-added', 'transport-removed', 'transport-changed'],
   ...['transport-failed', 'transport-recovered', 'interface-failed', 'interface-recovered'],

@@ -2,10 +2,11 @@
  * The live page: looks at the switch once a second through its public API, and at once when an event says that something changed. It
  * keeps the rates of the last minutes itself; the switch keeps no history.
  */
-import { askJson, type FdbEntry, follow, type Port, type Switch, type SwitchEvent } from './api.js'
+import { askJson, type FdbEntry, type Finding, follow, type Port, type Switch, type SwitchEvent } from './api.js'
 import { wireCapture } from './capture.js'
 import { Chart } from './chart.js'
 import { element, setOptions } from './dom.js'
+import { showFindings } from './findings.js'
 import { duration, short } from './format.js'
 import { drawPicture } from './picture.js'
 import { dropsOf, History } from './rates.js'
@@ -17,8 +18,16 @@ const LOOK_MS = 1000
 const FDB_EVERY = 3
 const MOST_ADDRESSES = 1000
 const MOST_EVENTS = 200
-/** Events after which the ports are looked at without waiting. */
-const portEvents = new Set(['port-added', 'port-up', 'port-down', 'port-removed'])
+/** Events after which the switch is looked at without waiting. */
+const urgentEvents = new Set([
+  'port-added',
+  'port-up',
+  'port-down',
+  'port-removed',
+  'events-suppressed',
+  'finding-raised',
+  'finding-cleared',
+])
 
 const history = new History()
 const chosen = element<HTMLSelectElement>('chart-port')
@@ -32,7 +41,14 @@ let timer: number | undefined
 async function look(): Promise<void> {
   clearTimeout(timer)
   try {
-    ;[info, { ports }] = await Promise.all([askJson<Switch>('v1/switch'), askJson<{ ports: Port[] }>('v1/ports')])
+    const [asked, listed, wrong] = await Promise.all([
+      askJson<Switch>('v1/switch'),
+      askJson<{ ports: Port[] }>('v1/ports'),
+      askJson<{ findings: Finding[] }>('v1/findings'),
+    ])
+    info = asked
+    ports = listed.ports
+    showFindings(wrong.findings)
     history.add(ports, Date.now() / 1000)
     if (looks++ % FDB_EVERY === 0) addresses = await askJson(`v1/fdb?limit=${MOST_ADDRESSES}`)
     show(info)
@@ -105,7 +121,7 @@ function explain(error: Error): void {
 }
 
 function showEvent({ type, data }: SwitchEvent): void {
-  if (portEvents.has(type)) void look()
+  if (urgentEvents.has(type)) void look()
   const { at, type: _type, id: _id, ...fields } = data
   const item = document.createElement('li')
   const time = document.createElement('time')

@@ -16,6 +16,9 @@ export class FlapDetector {
   readonly #maxMoves: number
   readonly #windowMs: number
 
+  /** After `moved`: this move is one more of an address that was reported in this window already. */
+  goesOn = false
+
   /** An address flaps when it moves more than `maxMoves` times within `windowMs`. */
   constructor(maxMoves: number, windowMs: number) {
     this.#maxMoves = maxMoves
@@ -28,6 +31,7 @@ export class FlapDetector {
     const time = now | 0
     const mixed = Math.imul(keyLow ^ (keyHigh * 0x9e37), 0x85ebca6b)
     const at = (mixed >>> 24) * ROW_CELLS
+    this.goesOn = false
     const open = rows[at + Row.moves] > 0 && ((time - rows[at + Row.since]) | 0) <= this.#windowMs
     if (!open) {
       rows[at] = keyHigh
@@ -37,6 +41,8 @@ export class FlapDetector {
       return this.#maxMoves === 0
     }
     if (rows[at] !== keyHigh || rows[at + Row.keyLow] !== keyLow) return false
-    return ++rows[at + Row.moves] === this.#maxMoves + 1
+    const moves = ++rows[at + Row.moves]
+    this.goesOn = moves > this.#maxMoves + 1
+    return moves === this.#maxMoves + 1
   }
 }

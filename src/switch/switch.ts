@@ -50,7 +50,8 @@ export interface SwitchOptions extends SwitchLimits {
  */
 export interface SwitchListener {
   learned?(keyHigh: number, keyLow: number, port: number): void
-  moved?(keyHigh: number, keyLow: number, from: number, to: number): void
+  /** `goesOn`: one more move of an address that was said to flap in the same 10 s. */
+  moved?(keyHigh: number, keyLow: number, from: number, to: number, goesOn: boolean): void
   /** Follows `moved` when the address moved more than 5 times within 10 s; once in such a window. */
   flapping?(keyHigh: number, keyLow: number, from: number, to: number): void
   /** A station was not learned because the port, or with -1 the whole table, is full; once in 10 s for each. */
@@ -279,8 +280,9 @@ export class Switch {
       this.#listener.learned?.(keyHigh, keyLow, port)
     } else if (learned === Learned.moved) {
       const from = this.fdb.movedFrom
-      this.#listener.moved?.(keyHigh, keyLow, from, port)
-      if (this.#flaps.moved(keyHigh, keyLow, time)) this.#listener.flapping?.(keyHigh, keyLow, from, port)
+      const begins = this.#flaps.moved(keyHigh, keyLow, time)
+      this.#listener.moved?.(keyHigh, keyLow, from, port, this.#flaps.goesOn)
+      if (begins) this.#listener.flapping?.(keyHigh, keyLow, from, port)
     } else if (learned === Learned.portFull) {
       if (this.#limitIsNews(port, time)) this.#listener.limitReached?.(port)
     } else if (learned === Learned.tableFull) {

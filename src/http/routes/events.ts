@@ -18,6 +18,9 @@ const PATIENCE_MS = 10_000
 /** Events written in one go. */
 const CHUNK = 256
 
+/** Those that may be left out when there are too many. */
+const portEvents = ['port-added', 'port-up', 'port-down', 'port-removed'] as const
+
 export interface EventReaders {
   /** Ends all of them. */
   close(): void
@@ -131,9 +134,15 @@ class Reader {
         return
       }
       this.#at += events.length
-      const wanted = events.filter(({ event }) => this.#types?.has(event.type) ?? true)
+      const wanted = events.filter(({ event }) => this.#wants(event.type))
       if (wanted.length > 0) this.#write(wanted.map(each => this.#text(each)).join(''))
     }
+  }
+
+  /** Who wants to hear of ports also has to know when something was left out. */
+  #wants(type: SwitchEventType): boolean {
+    if (this.#types === null || this.#types.has(type)) return true
+    return type === 'events-suppressed' && portEvents.some(each => this.#types?.has(each))
   }
 
   #text({ number, at, event: { type, ...fields } }: NumberedEvent): string {

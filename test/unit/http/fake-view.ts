@@ -70,6 +70,7 @@ export function fakeView(): FakeView {
       bufferBytes: 64 * 1024 * 1024,
       fdb: { entries: view.entries.length, capacity: 16384, maxEntriesPerPort: 4096, ageingSeconds: 300 },
       dataplane: { restarts: 0, alive: true },
+      log: { linesDropped: 6 },
       counters: counters.readSwitch(),
     }),
     ports: () =>

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { batchBuckets, endpointDropReasons, PortField, SwitchField } from '#src/dataplane/shared-memory.js'
+import { findingCodeNames } from '#src/finding-codes.js'
 import { Metrics } from '#src/http/metrics.js'
 import type { HttpServer } from '#src/http/server.js'
 import { floodCauses, receiveDropReasons, transmitDropReasons } from '#src/switch/drop-reason.js'
@@ -87,6 +88,7 @@ describe('a scrape', () => {
     assert.equal(value('tapswitch_fdb_capacity'), 16384)
     assert.equal(value('tapswitch_dataplane_up'), 1)
     assert.equal(value('tapswitch_dataplane_restarts_total'), 0)
+    assert.equal(value('tapswitch_log_lines_dropped_total'), 6)
     const platform = `${process.platform}-${process.arch}`
     const build = `tapswitch_build_info{version="1.2.3",node="${process.versions.node}",platform="${platform}"}`
     assert.equal(value(build), 1)
@@ -138,24 +140,38 @@ describe('a scrape', () => {
     )
   })
 
-  it('takes a changed peer into the labels at once', async () => {
-    const info = (port: string, peer: string) =>
-      `tapswitch_port_info{port="${port}",transport="vms",kind="unixgram",peer="${peer}",mode=""}`
-    assert.equal((await scrape()).value(info('vms:2', '')), 1)
-    view.portList = [fakePort(1, '/tmp/a.sock'), fakePort(2, '/tmp/b.sock')]
+  it('takes a changed mode into the labels at once', async () => {
+    const info = (mode: string) => `tapswitch_port_info{port="vms:2",transport="vms",kind="unixgram",mode="${mode}"}`
+    assert.equal((await scrape()).value(info('')), 1)
+    view.portList = [{ ...fakePort(2, null), mode: 'shared' }]
     const { value, series } = await scrape()
-    assert.equal(value(info('vms:2', '/tmp/b.sock')), 1)
-    assert.equal(series.has(info('vms:2', '')), false)
+    assert.equal(value(info('shared')), 1)
+    assert.equal(series.has(info('')), false)
   })
 
-  it('names a peer only by a socket path, never by an address', async () => {
-    view.portList = ['10.1.2.3:7001', '[fe80::1]:7001', '52:54:00:12:34:56', '@abstract', '/tmp/c.sock'].map(
-      (peer, i) => fakePort(i, peer),
-    )
-    const peers = [...(await scrape()).series.keys()]
-      .map(key => /peer="(.*?)"/.exec(key)?.[1])
-      .filter(peer => peer !== undefined)
-    assert.deepEqual(peers, ['', '', '', '@abstract', '/tmp/c.sock'])
+  it('has no series that a guest names: the peer is in none, whatever it is called', async () => {
+    const before = [...(await scrape()).series.keys()]
+    view.portList = [fakePort(1, '/tmp/chosen-by-a-guest'), fakePort(2, '@chosen-by-a-guest')]
+    assert.deepEqual([...(await scrape()).series.keys()], before)
+  })
+
+  it('counts what is wrong now by code, with 0 for every other code', async () => {
+    const code = 'port-limit'
+    const [subject, since] = [{ kind: 'transport', name: 'vms' } as const, '2025-01-02T03:04:05.678Z']
+    const finding = {
+      code,
+      severity: 'error',
+      subject,
+      message: 'm',
+      detail: {},
+      count: 9,
+      since,
+      lastSeen: since,
+    } as const
+    view.findingList = [finding, { ...finding, subject: { kind: 'transport', name: 'db' } }]
+    const { value } = await scrape()
+    for (const name of findingCodeNames)
+      assert.equal(value(`tapswitch_findings{code="${name}"}`), name === code ? 2 : 0)
   })
 
   it('never has a MAC or IP address in a label, though the FDB is full of them', async () => {
@@ -166,8 +182,8 @@ describe('a scrape', () => {
   })
 
   it('escapes what a label cannot hold', async () => {
-    view.portList = [fakePort(1, '/tmp/a"b\\c\nd.sock')]
-    assert.match(await metrics.scrape(), /peer="\/tmp\/a\\"b\\\\c\\nd\.sock",mode=""\} 1\n/)
+    view.portList = [{ ...fakePort(1, null), name: 'a"b\\c\nd' }]
+    assert.match(await metrics.scrape(), /port_up\{port="a\\"b\\\\c\\nd"\} 1\n/)
   })
 
   it('asks the view for each list once', async () => {

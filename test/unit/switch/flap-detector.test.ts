@@ -18,6 +18,17 @@ describe('the flap detector', () => {
     )
   })
 
+  it('tells further moves of what it has reported from those before', () => {
+    const flaps = new FlapDetector(3, 1000)
+    const goesOn = [0, 1, 2, 3, 4, 5, 1001, 1002].map(time => {
+      flaps.moved(0x0200, 7, time)
+      return flaps.goesOn
+    })
+    assert.deepEqual(goesOn, [false, false, false, false, true, true, false, false])
+    flaps.moved(0x0200, 8, 1003)
+    assert.equal(flaps.goesOn, false)
+  })
+
   it('speaks once in each window', () => {
     assert.equal(reports(new FlapDetector(3, 1000), 100, 100), 9)
   })

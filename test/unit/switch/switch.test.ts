@@ -26,7 +26,8 @@ function setup({ ports = [plain, plain, plain], ...options }: Setup = {}) {
     hashSeed: 1,
     listener: {
       learned: (high, low, port) => heard.push(`learned ${formatMac(high, low)} on ${port}`),
-      moved: (high, low, from, to) => heard.push(`moved ${formatMac(high, low)} ${from}->${to}`),
+      moved: (high, low, from, to, goesOn) =>
+        heard.push(`moved ${formatMac(high, low)} ${from}->${to}${goesOn ? ' again' : ''}`),
       flapping: (high, low, from, to) => heard.push(`flapping ${formatMac(high, low)} ${from}->${to}`),
       limitReached: port => heard.push(`limit ${port}`),
     },
@@ -175,6 +176,7 @@ describe('a station that moves', () => {
       heard.filter(line => line.startsWith('flapping')),
       [`flapping ${BOB} 1->0`],
     )
+    assert.equal(heard.filter(line => /^moved .* again$/.test(line)).length, 33, 'after the six that made it so')
     for (let i = 0; i < 40; i++) send(frame(BROADCAST, BOB), i % 2, 60_000 + i * 100)
     assert.equal(heard.filter(line => line.startsWith('flapping')).length, 2)
   })

@@ -45,6 +45,7 @@ const languageWords = new Set(
     'icmp6-multicastlistenerreportv2 icmp6-homeagentdiscoveryrequest icmp6-homeagentdiscoveryreply icmp6-mobileprefixsolicit',
     'icmp6-mobileprefixadvert icmp6-certpathsolicit icmp6-certpathadvert icmp6-multicastrouteradvert',
     'icmp6-multicastroutersolicit icmp6-multicastrouterterm',
+    'ra ta addr1 addr2 addr3 addr4 address1 address2 address3 address4 on ifname reason rset ruleset action vpi vci oam sio opc dpc sls',
     'tcpflags tcp-fin tcp-syn tcp-rst tcp-push tcp-ack tcp-urg tcp-ece tcp-cwr',
   ]
     .join(' ')

@@ -50,6 +50,8 @@ describe('the text of a filter', () => {
       'len-4 > 5',
       'port http and tcp[13] = 2 and vm1',
       'llc and vm1',
+      'port 80 or ra vm1',
+      'port http or addr1 vm1',
       'ARP',
     ]) {
       assert.throws(

@@ -55,11 +55,22 @@ const codes = {
     cure: 'Raise port.fdb.maxEntries of its transport, or find out why one guest uses so many addresses.',
     quietSeconds: 60,
   },
+  'forward-failed': {
+    severity: 'error',
+    meaning: 'A port forward of a slirp interface is not in force.',
+    cure: 'Free the address or path that the message names, then remove the forward and add it again.',
+  },
   'handoff-limit': {
     severity: 'warning',
     meaning: 'Clients connect to the path so fast that some share a socket for a second or more.',
     cure: 'Find the guest or launcher that connects again and again; its port goes up and down in the events.',
     quietSeconds: 60,
+  },
+  'libslirp-faulty': {
+    severity: 'warning',
+    meaning:
+      'The installed libslirp has memory faults that guests can reach; what they can do is bounded by its process.',
+    cure: 'Update libslirp.',
   },
   'log-not-written': {
     severity: 'warning',
@@ -124,6 +135,18 @@ const codes = {
       'A guest of a slirp interface, or its forwards, have as many connections as they may have; further ones are refused.',
     cure: 'Raise maxConnections of the interface, or find what holds so many.',
     quietSeconds: 60,
+  },
+  'slirp-died': {
+    severity: 'warning',
+    meaning:
+      'The process of a slirp interface died and was started again; guests lost their connections to the outside.',
+    cure: 'Update libslirp; if it goes on, find the guest that causes it: the message names the signal or the error.',
+    quietSeconds: 3600,
+  },
+  'slirp-restarting': {
+    severity: 'error',
+    meaning: 'The process of a slirp interface does not run; guests reach nothing outside until it does.',
+    cure: 'Wait: it is started again, every 5 s at the slowest; if it never runs, the message says why.',
   },
   'static-address-refused': {
     severity: 'error',

@@ -111,7 +111,16 @@ async function slirp(machine: Machine): Promise<Finding> {
   const name = 'slirp'
   try {
     const { version, file } = await machine.loadSlirp()
-    return { name, status: 'ok', text: `libslirp ${version} (${file})` }
+    const text = `libslirp ${version} (${file})`
+    const { knownFaults, slirpUpdate } = await import('../slirp/library.js')
+    const faults = knownFaults(version)
+    if (faults === null) return { name, status: 'ok', text }
+    return {
+      name,
+      status: 'warn',
+      text: `${text} has memory faults that guests can reach: ${faults}`,
+      mend: slirpUpdate,
+    }
   } catch (error) {
     const [text] = (error as Error).message.split('\n')
     return { name, status: 'warn', text: `${text}: type: slirp is not possible, type: auto has one choice less` }

@@ -4,33 +4,11 @@
  */
 import { z } from 'zod'
 import type { Problem } from '../errors.js'
-import { parseIpv4, parseIpv6 } from '../wire/ip-address.js'
 import { allow, group, oneOf } from './fields.js'
+import { type Forward, type ForwardEnd, parseForwardEnd } from './forward-end.js'
 import { valueText } from './messages.js'
 
-export interface Forward {
-  readonly protocol: 'tcp' | 'udp'
-  /** Where the host listens: `127.0.0.1:2222`, `[::1]:2222`, or the absolute path of a unix socket. */
-  readonly host: string
-  /** `10.0.2.15:22`, `[fd00::15]:22`. */
-  readonly guest: string
-}
-
-export type ForwardEnd =
-  | { readonly family: 'ipv4' | 'ipv6'; readonly address: string; readonly port: number }
-  | { readonly family: 'unix'; readonly path: string }
-
-/** Undefined when it is neither address and port, nor an absolute path. */
-export function parseForwardEnd(text: string): ForwardEnd | undefined {
-  if (text.startsWith('/')) return { family: 'unix', path: text }
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
-  if (match === null) return undefined
-  const [, ipv6, ipv4, digits] = match
-  const port = Number(digits)
-  if (port < 1 || port > 65_535) return undefined
-  if (ipv6 !== undefined) return parseIpv6(ipv6) === undefined ? undefined : { family: 'ipv6', address: ipv6, port }
-  return parseIpv4(ipv4) === undefined ? undefined : { family: 'ipv4', address: ipv4, port }
-}
+export { type Forward, type ForwardEnd, parseForwardEnd }
 
 export const forwardForm = group({
   protocol: oneOf(['tcp', 'udp']).default('tcp').describe('What is forwarded.'),

@@ -33,6 +33,7 @@ export interface AttachmentsParts {
   readonly os: Os
   readonly log: Logger
   readonly runtimeDir: string
+  readonly account: TransportContext['account']
   readonly dataPlane: DataPlane
   readonly upgrades: UpgradeRoutes
   readonly switchName: () => string
@@ -192,11 +193,12 @@ export class Attachments {
 
   #contextOf(config: AnyConfig): TransportContext {
     const { name } = config
-    const { os, log, runtimeDir, dataPlane, upgrades, switchName, findings } = this.#parts
+    const { os, log, runtimeDir, account, dataPlane, upgrades, switchName, findings } = this.#parts
     return {
       os,
       log,
       runtimeDir,
+      account,
       upgrades,
       switchName,
       send: message => {

@@ -131,6 +131,7 @@ export class ControlPlane {
       os,
       log,
       runtimeDir: config.runtimeDir,
+      account: config.process,
       dataPlane: this.#dataPlane,
       upgrades,
       bus: this.#bus,

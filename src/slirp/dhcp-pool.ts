@@ -6,7 +6,7 @@
  * The stations behind one source MAC address get at most four of the places, so that one guest that makes up addresses
  * does not use up the pool.
  */
-import { slirpLeases } from '../config/interfaces/slirp.js'
+import { slirpLeases } from '../config/interfaces/slirp-leases.js'
 import { PASS, Refuse } from './refusals.js'
 import { word } from './stack-addresses.js'
 import { dhcpOption } from './well-formed.js'

@@ -31,6 +31,29 @@ const configVersions: readonly { since: readonly [number, number]; version: numb
   { since: [4, 1], version: 1 },
 ]
 
+/**
+ * Memory faults that a guest can reach, with the first release that does not have them. Distributions mend some without a new number.
+ * Sources: libslirp's CHANGELOG.md (4.6.0), the advisories of the CVE numbers. The fragment fault was seen with 4.7.0: a last IPv4 fragment
+ * that comes before the first one writes through a pointer of the guest's; which release mends it is not known.
+ */
+const faults: readonly { readonly mended: readonly [number, number, number]; readonly name: string }[] = [
+  { mended: [4, 6, 0], name: 'CVE-2021-3592 to 3595' },
+  { mended: [4, 9, 2], name: 'CVE-2026-9539' },
+]
+const SEEN_WITH_FRAGMENT_FAULT = '4.7.0'
+
+export const slirpUpdate = 'update libslirp to 4.9.2 or newer, or install what your distribution offers'
+
+/** In a few words; null where none is known. A crash is contained in the slirp process in any case. */
+export function knownFaults(release: string): string | null {
+  const [major = 0, minor = 0, patch = 0] = release.split('.').map(part => Number.parseInt(part, 10))
+  const isBefore = ([a, b, c]: readonly [number, number, number]) =>
+    major !== a ? major < a : minor !== b ? minor < b : patch < c
+  const names = faults.filter(({ mended }) => isBefore(mended)).map(({ name }) => name)
+  if (release === SEEN_WITH_FRAGMENT_FAULT) names.push('a write through a forged pointer by IPv4 fragments')
+  return names.length === 0 ? null : names.join(', ')
+}
+
 type Call = (...args: number[]) => number
 
 export interface SlirpLibrary {

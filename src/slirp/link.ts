@@ -7,7 +7,7 @@
  * so long before, and the loop then stops reading from the host's sockets, so that TCP slows down instead of losing. What comes all the
  * same and does not fit is dropped and counted.
  */
-import { errno, libc, read, write } from '../os/libc.js'
+import { closeDescriptor, errno, libc, read, write } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'
 import type { SlirpCounters } from './shared-state.js'
 
@@ -49,6 +49,11 @@ export class SlirpLink {
     return this.#fd
   }
 
+  /** Bytes that `append` copies frames to. */
+  get sent(): Uint8Array {
+    return this.#outBytes
+  }
+
   get pending(): number {
     return this.#outEnd - this.#outStart
   }
@@ -57,8 +62,9 @@ export class SlirpLink {
     return this.#outEnd - this.#outStart > CONGESTED_BYTES
   }
 
-  /** Goes on with another socket, from the beginning of a frame. */
+  /** Goes on with another socket, from the beginning of a frame; closes the one before. -1: there is none for now. */
   join(fd: number): void {
+    if (this.#fd >= 0) closeDescriptor(this.#fd)
     this.#fd = fd
     this.#inLength = 0
     this.#outStart = 0
@@ -89,15 +95,15 @@ export class SlirpLink {
     this.#inLength = end - at
   }
 
-  /** Takes a copy of a frame that the stack sends. */
-  append(address: number, length: number): void {
+  /** Takes a copy of a frame that the stack sends. Returns where in `sent` it lies; -1 where there was no room. */
+  append(address: number, length: number): number {
     let end = this.#outEnd
     if (end + PREFIX + length > OUT_BYTES) {
       this.#toFront()
       end = this.#outEnd
       if (end + PREFIX + length > OUT_BYTES || length > MAX_FRAME) {
         this.#counters.dropped()
-        return
+        return -1
       }
     }
     const bytes = this.#outBytes
@@ -107,6 +113,7 @@ export class SlirpLink {
     bytes[end + 3] = length
     copy(this.#out.address + end + PREFIX, address, length)
     this.#outEnd = end + PREFIX + length
+    return end + PREFIX
   }
 
   /** Writes what the socket takes. */

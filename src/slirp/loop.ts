@@ -1,11 +1,9 @@
 /**
- * What the slirp thread does, turn by turn: wait until the data plane, the main thread or one of the host's sockets has something; give
+ * What the slirp process does, turn by turn: wait until the data plane, the switch or one of the host's sockets has something; give
  * the stack what came from the guests; let it serve its sockets; write what it sends in one go.
  *
- * libslirp's sockets cannot be watched by Node's event loop, and the data plane must not run foreign code that takes as long
- * as it likes; so this is a thread of its own with a poll(2) of its own.
+ * Node's event loop cannot watch libslirp's sockets, so the process sleeps in a poll(2) of its own and never returns to that loop.
  */
-import { settle } from '../os/waker.js'
 import type { Admission } from './admission.js'
 import type { SlirpLink } from './link.js'
 import { POLLIN, POLLOUT, PollSet } from './poll-set.js'
@@ -20,9 +18,10 @@ export interface SlirpLoopParts {
   readonly admission: Admission
   /** Milliseconds. */
   readonly clock: () => number
-  /** Becomes readable when there are commands. */
-  readonly wakeFd: number
-  readonly runCommands: () => void
+  /** Where commands come in, and what to do when some have. */
+  readonly commands: { readonly fd: number; readonly run: () => void }
+  /** The same for links to the data plane. */
+  readonly links: { readonly fd: number; readonly run: () => void }
 }
 
 export class SlirpLoop {
@@ -40,20 +39,21 @@ export class SlirpLoop {
   }
 
   turn(): void {
-    const { stack, link, wakeFd } = this.#parts
+    const { stack, link, commands, links } = this.#parts
     const polls = this.#polls
     const isCongested = link.isCongested
     polls.clear()
-    const wakePlace = polls.add(wakeFd, POLLIN)
+    const commandsPlace = polls.add(commands.fd, POLLIN)
+    const linksPlace = polls.add(links.fd, POLLIN)
     // A descriptor below zero is ignored by poll(2).
     const linkPlace = polls.add(link.fd, (isCongested ? 0 : POLLIN) | (link.pending > 0 ? POLLOUT : 0))
     const waitMs = isCongested ? CONGESTED_WAIT_MS : stack.fill(polls)
     const isValid = polls.wait(waitMs)
-    if (polls.returned(wakePlace) !== 0) {
-      settle(wakeFd)
-      this.#parts.runCommands()
+    if (polls.returned(commandsPlace) !== 0) {
+      commands.run()
       if (!this.running) return
     }
+    if (polls.returned(linksPlace) !== 0) links.run()
     // Anything but writable alone: data, end of file, an error; reading tells.
     if ((polls.returned(linkPlace) & ~POLLOUT) !== 0) {
       this.#now = this.#parts.clock()

@@ -1,22 +1,41 @@
-/** What the main thread and the slirp thread say to each other; as with the data plane, a descriptor wakes the sleeper. */
-import type { MessagePort } from 'node:worker_threads'
+/**
+ * What the switch and the slirp process say to each other: JSON behind a length of four bytes, on a unix stream socket. Link descriptors go
+ * by a socket of their own (os/descriptor-passing.ts).
+ *
+ * The process trusts what the switch says. The switch does not trust what the process says, which a guest may have taken over:
+ * messages are bounded, checked, and change nothing but what is shown and which leases are remembered.
+ */
 import type { Forward } from '../config/forwards.js'
 import type { SlirpConfig } from '../config/interfaces/slirp.js'
+import type { Lease } from './leases.js'
+import type { SlirpCounts } from './shared-state.js'
 
-export interface SlirpWorkerData {
-  readonly config: SlirpConfig
-  readonly shared: SharedArrayBuffer
-  /** The stack's end of the socketpair. */
-  readonly linkFd: number
-  readonly wakeFd: number
-  readonly port: MessagePort
+/** Descriptors of the process. */
+export const STDERR = 2
+export const COMMANDS = 3
+export const LINKS = 4
+
+/** What forwards need beyond plain sockets. The process gets it only while there are such forwards. */
+export interface Needs {
+  /** Listening at a unix socket. */
+  readonly unixSockets: boolean
+  /** Listening at a port below 1024. */
+  readonly lowPorts: boolean
 }
 
 export type SlirpCommand =
-  /** Another socketpair: the data plane at the far end is another, or was out of step. */
-  | { readonly type: 'join'; readonly fd: number }
+  /** The first one, and only the first. `account`: the user to become; null to stay who it is. */
+  | {
+      readonly type: 'start'
+      readonly config: SlirpConfig
+      readonly account: { readonly uid: number; readonly gid: number } | null
+      readonly needs: Needs
+      readonly leases: readonly Lease[]
+    }
   | { readonly type: 'add-forward'; readonly forward: Forward }
   | { readonly type: 'remove-forward'; readonly forward: Pick<Forward, 'protocol' | 'host'> }
+  /** Answered with what is shown; silence says that it hangs. */
+  | { readonly type: 'status' }
   | { readonly type: 'stop' }
 
 export interface SlirpRequest {
@@ -24,9 +43,53 @@ export interface SlirpRequest {
   readonly command: SlirpCommand
 }
 
-/** Every command is answered, in order. `error` is negated, as the system calls return it. */
-export type SlirpReply =
-  | { readonly type: 'started'; readonly version: string }
-  | { readonly type: 'reply'; readonly id: number; readonly result: SlirpResult }
+export interface Started {
+  readonly version: string
+  /** What it took on, for people: `landlock, no-new-privs, seccomp, user 65534`. */
+  readonly sandbox: string
+  /** Descriptors that it may open. */
+  readonly descriptors: number
+}
 
-export type SlirpResult = { readonly ok: boolean } | { readonly error: number } | { readonly refusal: string }
+/** `error` is negated, as the system calls return it. */
+export type SlirpResult =
+  | { readonly ok: boolean }
+  | { readonly error: number }
+  | { readonly refusal: string }
+  | { readonly started: Started }
+  | { readonly counts: SlirpCounts }
+
+/** Every command is answered, in order; leases are told as they are given. */
+export type SlirpReply =
+  | { readonly type: 'reply'; readonly id: number; readonly result: SlirpResult }
+  | { readonly type: 'lease'; readonly lease: Lease }
+
+const PREFIX = 4
+/** A configuration with hundreds of forwards has some ten kilobytes. */
+export const MAX_MESSAGE = 1024 * 1024
+
+export function encodeMessage(message: SlirpRequest | SlirpReply): Buffer {
+  const text = Buffer.from(JSON.stringify(message))
+  const prefix = Buffer.alloc(PREFIX)
+  prefix.writeUInt32BE(text.length)
+  return Buffer.concat([prefix, text])
+}
+
+/** Puts messages together from pieces of the stream. */
+export class MessageReader<Message> {
+  #waiting = Buffer.alloc(0)
+
+  /** Throws where the stream holds no message. */
+  push(piece: Uint8Array): Message[] {
+    this.#waiting = this.#waiting.length === 0 ? Buffer.from(piece) : Buffer.concat([this.#waiting, piece])
+    const messages: Message[] = []
+    while (this.#waiting.length >= PREFIX) {
+      const length = this.#waiting.readUInt32BE(0)
+      if (length > MAX_MESSAGE) throw new Error(`a message of ${length} bytes`)
+      if (this.#waiting.length < PREFIX + length) break
+      messages.push(JSON.parse(this.#waiting.toString('utf8', PREFIX, PREFIX + length)))
+      this.#waiting = this.#waiting.subarray(PREFIX + length)
+    }
+    return messages
+  }
+}

@@ -107,7 +107,9 @@ function answers(server: string, port: number, waitMs: number): Promise<boolean>
     const timer = setTimeout(() => end(false), waitMs)
     socket.on('error', () => end(false))
     socket.on('message', () => end(true))
-    socket.connect(port, server, () => socket.send(question))
+    // Node.js calls back with the error where there is no way to the server; its types do not say so.
+    const connected = (...[error]: unknown[]) => (error === undefined ? socket.send(question) : end(false))
+    socket.connect(port, server, connected)
     socket.unref()
   })
 }

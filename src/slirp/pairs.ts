@@ -1,9 +1,9 @@
 /**
- * The socketpairs between the stack and the data plane: the stack's end is read by the slirp thread, the other is a connection of
- * the stream endpoint. Both belong to the main thread.
+ * The socket pairs between the slirp process and the data plane. One end goes to the process, which owns it from then on; the other is a
+ * connection of the stream endpoint and belongs to the main thread.
  *
- * A stream that lost a thread at either end is out of step, so whenever one dies the pair is replaced, under the same port. The
- * data plane's end of the old pair is closed only when the data plane says that it has let go, and until then it takes no other.
+ * When either side is replaced, the stream is out of step, so the pair is replaced too, under the same port. The data plane's end of the
+ * old pair is closed only when the data plane says that it has let go, and until then it takes no other.
  */
 import type { EndpointMessage } from '../dataplane/messages.js'
 import type { Layout } from '../os/layout.js'
@@ -20,7 +20,7 @@ export interface PairsParts {
   readonly portName: string
   readonly peer: string
   readonly send: SendToEndpoint
-  /** The data plane let go of its end: the stack has to be given another. */
+  /** The data plane let go of its end: the process has to be given another. */
   readonly lost: (reason: string) => void
 }
 
@@ -28,7 +28,6 @@ export class Pairs {
   readonly #parts: PairsParts
   readonly #theirs = new Map<number, number>()
   #id = 0
-  #ours = -1
   #attached = false
   /** What the data plane was given last and has not let go of; 0 for nothing. */
   #held = 0
@@ -37,18 +36,15 @@ export class Pairs {
     this.#parts = parts
   }
 
-  /** A new pair, for a thread that begins: nobody uses the stack's end of the one before. Returns the new one. */
+  /** A new pair. Returns the end for the process; the caller closes it when it is handed over. */
   renew(): number {
-    const before = this.#ours
-    const fd = this.#open()
-    if (before >= 0) closeSocket(before)
-    return fd
-  }
-
-  /** A new pair, for a thread that runs: `before` is closed by the caller once the thread has let go of it. */
-  replace(): { fd: number; before: number } {
-    const before = this.#ours
-    return { fd: this.#open(), before }
+    const { layout } = this.#parts
+    const [ours, theirs] = streamPair(layout)
+    for (const fd of [ours, theirs]) sizeSocketBuffers(layout, fd, BUFFER_BYTES, BUFFER_BYTES)
+    this.#id++
+    this.#theirs.set(this.#id, theirs)
+    this.#give()
+    return ours
   }
 
   /** For a data plane that begins: it knows of no pair but the present one. */
@@ -68,23 +64,10 @@ export class Pairs {
     else this.#give()
   }
 
-  /** The data plane has let go before, and the slirp thread ended. Idempotent. */
+  /** The data plane has let go before, and the process ended. Idempotent. */
   close(): void {
     this.#attached = false
     for (const id of [...this.#theirs.keys()]) this.#release(id)
-    if (this.#ours >= 0) closeSocket(this.#ours)
-    this.#ours = -1
-  }
-
-  #open(): number {
-    const { layout } = this.#parts
-    const [ours, theirs] = streamPair(layout)
-    for (const fd of [ours, theirs]) sizeSocketBuffers(layout, fd, BUFFER_BYTES, BUFFER_BYTES)
-    this.#id++
-    this.#ours = ours
-    this.#theirs.set(this.#id, theirs)
-    this.#give()
-    return ours
   }
 
   #give(): void {

@@ -1,13 +1,11 @@
 /**
- * What a slirp thread shares with the main thread, so that it outlives the thread: the table of callbacks that libslirp keeps a pointer to,
- * the pointer to libslirp's own state, and counters.
+ * Memory that libslirp and this process share: the table of callbacks that libslirp keeps a pointer to, and the time. Beside it counters, for
+ * people.
  *
  *     0    struct SlirpCb, eleven pointers
- *     88   Slirp *, 0 while there is none
- *     96   the time in nanoseconds, 64-bit integer
- *     104  counters, 64-bit floats, one writer; then one for each reason to refuse a frame (refusals.ts)
+ *     88   the time in nanoseconds, 64-bit integer
  */
-import koffi from 'koffi'
+import { NativeMemory } from '../os/native-memory.js'
 import { type Refusal, RefusalCounts, refusals } from './refusals.js'
 
 /** Members of struct SlirpCb in their order (libslirp.h). */
@@ -27,9 +25,7 @@ export const callbackNames = [
 export type CallbackName = (typeof callbackNames)[number]
 
 const POINTER = 8
-const STACK = callbackNames.length * POINTER
-const CLOCK = STACK + POINTER
-const COUNTERS = CLOCK + 8
+const CLOCK = callbackNames.length * POINTER
 
 /** `refusedGuest`: the MAC address, as a number, of the guest that was refused a connection last; 0 for none. */
 const counterNames = ['dropped', 'guestErrors', 'sockets', 'forwarded', 'refusedGuest'] as const
@@ -37,34 +33,23 @@ export type CounterName = (typeof counterNames)[number]
 export type SlirpCounts = Readonly<Record<CounterName | Refusal | 'refused', number>>
 
 export class SharedState {
-  readonly buffer: SharedArrayBuffer
+  readonly #memory = new NativeMemory(CLOCK + 8)
   /** Of the table of callbacks, for C. */
   readonly address: number
   /** Of the time, for C: what libslirp hands back with every callback. */
   readonly clockAddress: number
   readonly #pointers: BigUint64Array
   readonly #clock: BigInt64Array
-  readonly #cells: Float64Array
+  readonly #cells = new Float64Array(counterNames.length)
   /** Frames of guests that were kept from the stack, by reason. */
-  readonly refusals: RefusalCounts
+  readonly refusals = new RefusalCounts()
 
-  constructor(buffer = new SharedArrayBuffer(COUNTERS + (counterNames.length + refusals.length) * 8)) {
-    this.buffer = buffer
-    this.address = Number(koffi.address(new Uint8Array(buffer)))
+  constructor() {
+    const { buffer } = this.#memory
+    this.address = this.#memory.address
     this.clockAddress = this.address + CLOCK
     this.#clock = new BigInt64Array(buffer, CLOCK, 1)
-    this.#pointers = new BigUint64Array(buffer, 0, callbackNames.length + 1)
-    this.#cells = new Float64Array(buffer, COUNTERS, counterNames.length)
-    this.refusals = new RefusalCounts(new Float64Array(buffer, COUNTERS + counterNames.length * 8, refusals.length))
-  }
-
-  /** libslirp's own state, 0 while there is none. */
-  get stack(): number {
-    return Number(this.#pointers[callbackNames.length])
-  }
-
-  set stack(address: number) {
-    this.#pointers[callbackNames.length] = BigInt(address)
+    this.#pointers = new BigUint64Array(buffer, 0, callbackNames.length)
   }
 
   setCallback(name: CallbackName, address: bigint): void {
@@ -109,3 +94,10 @@ export class SharedState {
 }
 
 export type SlirpCounters = Pick<SharedState, 'dropped' | 'guestError'>
+
+const countNames = [...counterNames, ...refusals, 'refused'] as const
+
+/** Counts that another process tells: known names and numbers only. Null: it has not said anything yet. */
+export function countsOf(told: Partial<Record<string, unknown>> | null): SlirpCounts {
+  return Object.fromEntries(countNames.map(name => [name, Number(told?.[name]) || 0])) as SlirpCounts
+}

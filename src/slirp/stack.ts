@@ -1,19 +1,15 @@
 /**
- * One TCP/IP stack of libslirp, in the thread that calls it. Everything that happens in it happens inside one of the calls made here, and
- * what it wants to say comes back through callbacks during that call.
- *
- * The table of callbacks and the pointer to the stack are in shared memory: when this thread dies, another can take the
- * stack down (see mourn.ts) and free the host's ports for the next.
+ * One TCP/IP stack of libslirp. Everything that happens in it happens inside one of the calls made here, and what it wants to say comes back
+ * through callbacks during that call.
  */
 import koffi from 'koffi'
-import type { Forward } from '../config/forwards.js'
-import { parseForwardEnd } from '../config/forwards.js'
-import { parseNetwork, type SlirpConfig } from '../config/interfaces/slirp.js'
+import { type Forward, parseForwardEnd } from '../config/forward-end.js'
+import type { SlirpConfig } from '../config/interfaces/slirp.js'
 import { OperatorError } from '../errors.js'
 import { errno } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'
 import { formatIpv4 } from '../wire/ip-address.js'
-import { type Ipv4Interface, netmask } from '../wire/ipv4-network.js'
+import { type Ipv4Interface, netmask, parseIpv4Interface } from '../wire/ipv4-network.js'
 import { addPollFunction, Callbacks, callTimer, type Handlers, returnedFunction } from './callbacks.js'
 import type { Connections } from './connections.js'
 import type { SlirpLibrary } from './library.js'
@@ -43,7 +39,7 @@ export interface StackParts {
   readonly send: (address: number, length: number) => void
   /** Hears of every socket that opens and closes. */
   readonly connections: Connections
-  /** Milliseconds, the same clock for all threads. */
+  /** Milliseconds. */
   readonly clock: () => number
   /** At most what the library has; default that. */
   readonly configVersion?: number
@@ -63,6 +59,7 @@ export class SlirpStack {
   readonly #outbound: NativeMemory[] = []
   readonly #connections: Connections
   #polls: PollSet | null = null
+  #isClosed = false
 
   /** Throws OperatorError when the library is too old for an option. */
   constructor({
@@ -101,7 +98,6 @@ export class SlirpStack {
     )
     this.#stack = library.create(this.#configuration(config, configVersion), shared.address, shared.clockAddress)
     if (this.#stack === 0) throw new Error('libslirp refused its configuration')
-    shared.stack = this.#stack
   }
 
   /** A frame from a guest; C reads it before this returns. */
@@ -171,9 +167,9 @@ export class SlirpStack {
 
   /** Closes all connections and forwards. Idempotent. */
   close(): void {
-    if (this.#shared.stack === 0) return
+    if (this.#isClosed) return
+    this.#isClosed = true
     this.#library.cleanup(this.#stack)
-    this.#shared.stack = 0
     this.#callbacks.close()
     koffi.unregister(this.#addPoll)
     koffi.unregister(this.#returned)
@@ -184,7 +180,7 @@ export class SlirpStack {
   }
 
   #configuration(config: SlirpConfig, version: number): object {
-    const { address, prefixLength } = parseNetwork(config.network) as Ipv4Interface
+    const { address, prefixLength } = parseIpv4Interface(config.network) as Ipv4Interface
     const zero = [0, 0, 0, 0]
     const { ipv6 } = config
     // DHCP names a name server in any case. Without one of ours it is the gateway, which answers where the host's loopback is open.

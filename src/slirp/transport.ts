@@ -1,22 +1,24 @@
-/** slirp: the main thread's half. It starts the thread, joins it to the data plane, and keeps the forwards. */
+/** slirp: the main thread's half. It starts the process, joins it to the data plane, keeps the forwards, and tells the operator. */
+import { join } from 'node:path'
+import { accountNumber } from '../config/accounts.js'
 import type { Forward } from '../config/forwards.js'
 import { forwardKey } from '../config/forwards.js'
 import type { SlirpConfig } from '../config/interfaces/slirp.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'
-import { closeSocket } from '../os/unix-socket.js'
-import type { Waker } from '../os/waker.js'
+import { OperatorError } from '../errors.js'
 import { egressPolicy } from '../transports/policy.js'
 import { type GivenOptions, STREAM } from '../transports/stream/options.js'
 import type { Facts, Transport, TransportContext } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
 import { Forwards } from './forwards.js'
 import { GuestLimits } from './guest-limits.js'
-import { loadSlirp, type SlirpLibrary } from './library.js'
+import { knownFaults, loadSlirp, type SlirpLibrary, slirpUpdate } from './library.js'
+import type { Needs } from './messages.js'
 import { NameServers } from './name-servers.js'
 import { Pairs } from './pairs.js'
+import { SlirpProcess } from './process.js'
 import { refusals } from './refusals.js'
 import { requireOptions } from './stack.js'
-import { SlirpThread } from './thread.js'
 
 export const SLIRP = 'slirp'
 
@@ -38,9 +40,8 @@ class SlirpTransport implements Transport<SlirpConfig> {
   config: SlirpConfig
   readonly #context: TransportContext
   readonly #library: SlirpLibrary
-  readonly #waker: Waker
   readonly #pairs: Pairs
-  readonly #thread: SlirpThread
+  readonly #process: SlirpProcess
   readonly #forwards: Forwards
   readonly #limits: GuestLimits
   readonly #nameServers: NameServers
@@ -50,28 +51,43 @@ class SlirpTransport implements Transport<SlirpConfig> {
     this.config = config
     this.#context = context
     this.#library = library
-    this.#waker = context.os.createWaker()
+    const { layout } = context.os
+    const folder = join(context.runtimeDir, `.slirp-${config.name}`)
     this.#pairs = new Pairs({
-      layout: context.os.layout,
+      layout,
       portName: config.name,
       peer: `libslirp ${library.version}`,
       send: context.send,
       lost: reason => this.#rejoin(reason),
     })
-    this.#thread = new SlirpThread({
+    this.#process = new SlirpProcess({
       config,
-      waker: this.#waker,
+      layout,
+      folder,
+      account: process.getuid?.() === 0 ? (context.account ?? unprivilegedAccount()) : null,
+      needs: () => this.#forwards.needs,
       freshLink: () => this.#pairs.renew(),
       died: why => this.#died(why),
-      restarted: restarts => this.#restarted(restarts),
+      restarted: () => this.#restarted(),
     })
-    this.#forwards = new Forwards(config, context.os.layout, command => this.#thread.command(command))
-    this.#limits = new GuestLimits(config, () => this.#thread.shared.counts(), context.findings)
+    this.#forwards = new Forwards({
+      config,
+      layout,
+      folder,
+      command: command => this.#process.command(command),
+      prepare: needs => this.#prepare(needs),
+    })
+    this.#limits = new GuestLimits(config, () => this.#process.counts, context.findings)
     this.#nameServers = new NameServers(config, context.findings)
   }
 
   async start(): Promise<void> {
-    await this.#thread.start()
+    this.#warn()
+    this.#forwards.expect(this.config.forwards)
+    await this.#process.start().catch(error => {
+      throw new OperatorError(`slirp does not start: ${(error as Error).message}`, { cause: error })
+    })
+    this.#forwards.expect([])
     for (const forward of this.config.forwards) await this.#forwards.add(forward)
     this.#limits.start()
     this.#nameServers.start()
@@ -83,7 +99,7 @@ class SlirpTransport implements Transport<SlirpConfig> {
 
   facts(): Facts {
     const { gateway, dns, dhcp, dhcpStart, ipv6, mtu, restricted, hostLoopback } = this.config
-    const counts = this.#thread.shared.counts()
+    const { counts } = this.#process
     const { sockets, forwarded, refused, dropped, guestErrors } = counts
     return {
       library: `libslirp ${this.#library.version}`,
@@ -94,8 +110,10 @@ class SlirpTransport implements Transport<SlirpConfig> {
       mtu,
       restricted,
       hostLoopback,
-      running: this.#thread.isRunning,
-      restarts: this.#thread.restarts,
+      running: this.#process.isRunning,
+      pid: this.#process.pid,
+      restarts: this.#process.restarts,
+      sandbox: this.#process.started?.sandbox ?? null,
       connections: sockets,
       forwardedConnections: forwarded,
       refusedFrames: refused,
@@ -155,10 +173,9 @@ class SlirpTransport implements Transport<SlirpConfig> {
   async #close(): Promise<void> {
     this.#limits.close()
     this.#nameServers.close()
-    await this.#thread.stop()
+    await this.#process.stop()
     this.#forwards.close()
     this.#pairs.close()
-    this.#waker.close()
   }
 
   /** Forwards that the API added stay; those that the file no longer has go. */
@@ -172,43 +189,62 @@ class SlirpTransport implements Transport<SlirpConfig> {
 
   /** The data plane was replaced in the middle of a frame, or found the stream out of step. */
   #rejoin(reason: string): void {
-    if (!this.#thread.isRunning) return
-    this.#context.log.warn({ interface: this.config.name, reason }, 'slirp is joined to the data plane anew')
-    const { fd, before } = this.#pairs.replace()
-    const release = () => closeSocket(before)
-    // Of a thread that is stuck nobody knows what it still uses.
-    const releaseIfDead = () => this.#thread.isRunning || release()
-    this.#thread.command({ type: 'join', fd }).then(release, releaseIfDead)
+    if (!this.#process.isRunning) return
+    this.#context.log.debug({ interface: this.config.name, reason }, 'slirp gets another link to the data plane')
+    this.#process.join()
+  }
+
+  async #prepare(needs: Needs): Promise<void> {
+    if (this.#process.allows(needs)) return
+    const why = 'a forward needs a unix socket or a port below 1024'
+    this.#context.report({ level: 'info', event: 'slirp-renewed', message: `slirp is started anew: ${why}` })
+    await this.#process.renew(why)
+  }
+
+  /** Told once, at the start: the version is what the whole run has. */
+  #warn(): void {
+    const faults = knownFaults(this.#library.version)
+    if (faults === null) return
+    const message = `libslirp ${this.#library.version} has memory faults that guests can reach (${faults}): ${slirpUpdate}`
+    this.#context.findings.raise({ code: 'libslirp-faulty', message, detail: { version: this.#library.version } })
   }
 
   #died(why: string): void {
-    this.#context.report({
-      level: 'error',
-      event: 'slirp-died',
-      message: 'slirp died and is being restarted; connections of guests to the outside are lost',
-      details: { why: why.split('\n')[0] ?? '' },
+    const { findings, log } = this.#context
+    const version = this.#library.version
+    log.debug({ interface: this.config.name, why }, 'slirp died')
+    findings.raise({
+      code: 'slirp-died',
+      message: `slirp (libslirp ${version}) died: ${why}; guests lost their connections to the outside. If it happens again, update libslirp, and look for the guest that causes it`,
+      detail: { why, version },
     })
-    this.#context.log.debug({ interface: this.config.name, stack: why }, 'how slirp died')
+    findings.raise({
+      code: 'slirp-restarting',
+      message: `slirp died and is being restarted (${why}); until it runs, guests reach nothing outside`,
+      detail: { why, version },
+    })
   }
 
-  #restarted(restarts: number): void {
-    this.#context.report({
-      level: 'warn',
-      event: 'slirp-restarted',
-      message: 'slirp runs again',
-      details: { restarts, forwards: this.forwards().length },
-    })
-    this.#forwards
-      .restore()
-      .then(failed => {
-        for (const { error } of failed) this.#forwardFailed(error)
-      })
-      .catch(error => this.#forwardFailed(error))
+  async #restarted(): Promise<void> {
+    const { findings } = this.#context
+    const failed = await this.#forwards.restore()
+    findings.clear('slirp-restarting')
+    if (failed.length === 0) findings.clear('forward-failed')
+    for (const { error } of failed) this.#forwardFailed(error)
   }
 
   #forwardFailed(error: Error): void {
-    this.#context.report({ level: 'error', event: 'forward-failed', message: error.message })
+    this.#context.findings.raise({
+      code: 'forward-failed',
+      message: `a port forward is not in force: ${error.message}`,
+    })
   }
+}
+
+/** A user that owns nothing: "nobody", as every system has it. */
+function unprivilegedAccount(): { uid: number; gid: number } {
+  const uid = accountNumber('user', 'nobody') ?? 65_534
+  return { uid, gid: accountNumber('group', 'nogroup') ?? accountNumber('group', 'nobody') ?? uid }
 }
 
 function rigid({ port, forwards: _forwards, ...rest }: SlirpConfig): unknown {

@@ -49,6 +49,8 @@ export interface TransportContext {
   readonly log: Logger
   /** Absolute; exists, 0700, ours. For files that are not configured by path. */
   readonly runtimeDir: string
+  /** The user that the switch goes on as (`process.user`), for child processes that need no rights; null where it stays who it is. */
+  readonly account: { readonly uid: number; readonly gid: number } | null
   /** Paths of the HTTP server at which a client may go over to another protocol; the server may start later, or never. */
   readonly upgrades: UpgradeRoutes
   /** Name of the switch; may change while it runs. */

@@ -68,6 +68,7 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
       os: this.os,
       log: this.log,
       runtimeDir: this.folder,
+      account: null,
       upgrades: new UpgradeRoutes(),
       switchName: () => 'test',
       send: message => {

@@ -1,17 +1,20 @@
 /**
- * A guest behind a slirp thread, without a VM: it holds the far end of the socketpair and does by hand what a guest's kernel
+ * A guest behind a slirp process, without a VM: it holds the far end of the socketpair and does by hand what a guest's kernel
  * does, DHCP, ARP, ICMP, a little TCP.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Forward } from '#src/config/forwards.js'
 import type { SlirpConfig } from '#src/config/interfaces/slirp.js'
 import { createOs } from '#src/os/os.js'
 import { streamPair } from '#src/os/stream-socket.js'
-import { closeSocket } from '#src/os/unix-socket.js'
 import { loadSlirp } from '#src/slirp/library.js'
-import { SlirpThread } from '#src/slirp/thread.js'
+import type { Needs } from '#src/slirp/messages.js'
+import { SlirpProcess } from '#src/slirp/process.js'
 import { load } from '../unit/config/load-text.js'
 import {
   arp,
@@ -36,43 +39,47 @@ import {
 
 const defaultTimeoutMs = 10_000
 
-/** A slirp thread, and the far end of its link for guests to share, as they would share a switch. */
+/** A slirp process, and the far end of its link for guests to share, as they would share a switch. */
 export class SlirpNetwork {
-  readonly thread: SlirpThread
+  readonly process: SlirpProcess
   readonly config: SlirpConfig
   readonly deaths: string[] = []
   readonly restarts: number[] = []
   readonly #os = createOs()
-  readonly #waker = this.#os.createWaker()
+  readonly #folder = mkdtempSync(join(tmpdir(), 'tapswitch-slirp-'))
+  /** The process's own: sockets of forwards are bound here. */
+  readonly folder = join(this.#folder, 'process')
+  /** How the process calls it. */
+  readonly folderInside = process.platform === 'linux' ? '/proc/self/cwd' : this.folder
   readonly #guests: SlirpGuest[] = []
   #socket: Socket | null = null
-  #ours = -1
   #received: Buffer = Buffer.alloc(0)
 
-  static async start(options: object = {}): Promise<SlirpNetwork> {
-    const network = new SlirpNetwork(options)
-    await network.thread.start()
+  static async start(options: object = {}, needs: Partial<Needs> = {}): Promise<SlirpNetwork> {
+    const network = new SlirpNetwork(options, { unixSockets: false, lowPorts: false, ...needs })
+    await network.process.start()
     return network
   }
 
-  private constructor(options: object) {
+  private constructor(options: object, needs: Needs) {
     const text = JSON.stringify({ interfaces: [{ name: 'nat', type: 'slirp', ...options }] })
     this.config = load(text).interfaces[0] as SlirpConfig
-    this.thread = new SlirpThread({
+    this.process = new SlirpProcess({
       config: this.config,
-      waker: this.#waker,
+      layout: this.#os.layout,
+      folder: this.folder,
+      account: process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : null,
+      needs: () => needs,
       freshLink: () => this.freshLink(),
       died: why => this.deaths.push(why),
-      restarted: count => this.restarts.push(count),
+      restarted: async count => void this.restarts.push(count),
     })
   }
 
   /** Another socketpair; returns the stack's end. */
   freshLink(): number {
     this.#socket?.destroy()
-    if (this.#ours >= 0) closeSocket(this.#ours)
     const [ours, theirs] = streamPair(this.#os.layout)
-    this.#ours = ours
     this.#received = Buffer.alloc(0)
     this.#socket = new Socket({ fd: theirs })
     this.#socket.on('data', piece => this.#receive(piece))
@@ -98,14 +105,25 @@ export class SlirpNetwork {
   }
 
   async addForward(forward: Forward) {
-    return this.thread.command({ type: 'add-forward', forward })
+    return this.process.command({ type: 'add-forward', forward })
+  }
+
+  /** Where the test finds what the process calls so. */
+  outside(host: string): string {
+    return host.replace(this.folderInside, this.folder)
+  }
+
+  /** As they are now. */
+  async counts() {
+    const result = await this.process.command({ type: 'status' })
+    assert.ok('counts' in result)
+    return result.counts
   }
 
   async close(): Promise<void> {
-    await this.thread.stop()
-    this.#waker.close()
+    await this.process.stop()
     this.#socket?.destroy()
-    closeSocket(this.#ours)
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   #receive(piece: Buffer): void {

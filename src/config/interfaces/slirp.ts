@@ -13,9 +13,10 @@ import { checkForwards, type Forward, type ForwardEnd, forwardForm, forwardKey, 
 import { valueText } from '../messages.js'
 import { portPolicyOfOne } from '../port-schema.js'
 import { resolvePort, type Scope } from '../scope.js'
+import { slirpLeases } from './slirp-leases.js'
 
-/** Addresses that libslirp's DHCP server has (NB_BOOTP_CLIENTS in libslirp src/bootp.h). */
-export const slirpLeases = 16
+export { slirpLeases }
+
 /** Bytes of Ethernet in front of an IP packet. */
 const ETHERNET = 14
 

@@ -50,17 +50,20 @@ export function keepCapabilitiesOverUserChange(): void {
   if (isLinux) prctl(PR_SET_KEEPCAPS, 1)
 }
 
+/** Drops all but these from the bounding set of the calling thread. Needs CAP_SETPCAP, and does nothing without: call it while root. */
+export function dropBoundingSet(kept: readonly Capability[]): void {
+  for (let capability = 0; isLinux && capability < MOST; capability++) {
+    if (!(kept as readonly number[]).includes(capability) && prctl(PR_CAPBSET_DROP, capability) < 0) return
+  }
+}
+
 /**
- * Drops all but these from every set of the calling thread. One that the thread does not have cannot be kept: check `hasCapability`
+ * Drops all but these from every set of the calling thread but the bounding set. One that the thread does not have cannot be kept: check `hasCapability`
  * before. Throws when the kernel refuses.
  */
 export function keepCapabilities(kept: readonly Capability[]): void {
   if (!isLinux) return
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-  for (let capability = 0; capability < MOST; capability++) {
-    // Without CAP_SETPCAP this is refused; the thread then cannot have gained anything by the bounding set either.
-    if (!(kept as readonly number[]).includes(capability) && prctl(PR_CAPBSET_DROP, capability) < 0) break
-  }
   const header = new NativeMemory(8)
   header.words[0] = VERSION_3
   header.words[1] = 0

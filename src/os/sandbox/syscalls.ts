@@ -45,6 +45,7 @@ export const syscallNumbers = {
   mmap: [9, 222],
   munmap: [11, 215],
   mprotect: [10, 226],
+  pkey_mprotect: [329, 288],
   mremap: [25, 216],
   madvise: [28, 233],
   brk: [12, 214],

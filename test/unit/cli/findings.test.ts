@@ -28,7 +28,7 @@ const good: Machine = {
   isAccessible: () => true,
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
-  loadSlirp: async () => ({ version: '4.7.0', file: 'libslirp.so.0' }),
+  loadSlirp: async () => ({ version: '4.9.2', file: 'libslirp.so.0' }),
   loadPcap: async () => ({ version: 'libpcap version 1.10.3', file: 'libpcap.so.0.8' }),
   bridgeableInterfaces: async () => undefined,
   executable: '/usr/bin/node',
@@ -95,11 +95,19 @@ describe('doctor', () => {
   })
 
   it('says which libslirp there is, or which package has it', async () => {
-    assert.equal((await findings({})).get('slirp')?.text, 'libslirp 4.7.0 (libslirp.so.0)')
+    assert.equal((await findings({})).get('slirp')?.text, 'libslirp 4.9.2 (libslirp.so.0)')
     const loadSlirp = () => Promise.reject(new OperatorError('libslirp is not installed (apt install libslirp0)'))
     const missing = (await findings({ loadSlirp })).get('slirp')
     assert.equal(missing?.status, 'warn')
     assert.match(missing?.text ?? '', /apt install libslirp0.*type: auto has one choice less/)
+  })
+
+  it('warns of a libslirp with memory faults that guests can reach, and names them', async () => {
+    const loadSlirp = async () => ({ version: '4.7.0', file: 'libslirp.so.0' })
+    const { status, text, mend } = (await findings({ loadSlirp })).get('slirp') as Finding
+    assert.equal(status, 'warn')
+    assert.match(text, /^libslirp 4\.7\.0 .*CVE-2026-9539/)
+    assert.match(mend ?? '', /4\.9\.2 or newer/)
   })
 
   it('says what a short datagram queue costs and how to mend it', async () => {

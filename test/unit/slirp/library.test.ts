@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import koffi from 'koffi'
-import { candidates, configVersionOf, loadSlirp, slirpConfig } from '#src/slirp/library.js'
+import { candidates, configVersionOf, knownFaults, loadSlirp, slirpConfig } from '#src/slirp/library.js'
 import { callbackNames } from '#src/slirp/shared-state.js'
 import { requirements } from '../../support/requires.js'
 import { slirpNeeds } from '../../support/slirp-guest.js'
@@ -44,6 +44,14 @@ describe('libslirp', () => {
     assert.deepEqual(candidates('linux', undefined), ['libslirp.so.0'])
     assert.ok(candidates('darwin', undefined).includes('/opt/homebrew/lib/libslirp.0.dylib'))
     assert.deepEqual(candidates('linux', '/opt/lib/libslirp.so.0'), ['/opt/lib/libslirp.so.0'])
+  })
+
+  it('has known faults by release', () => {
+    assert.match(knownFaults('4.4.0') as string, /^CVE-2021-3592 to 3595, CVE-2026-9539$/)
+    assert.match(knownFaults('4.7.0') as string, /^CVE-2026-9539, .*fragments$/)
+    assert.equal(knownFaults('4.8.0'), 'CVE-2026-9539')
+    assert.equal(knownFaults('4.9.1'), 'CVE-2026-9539')
+    for (const release of ['4.9.2', '4.10.0', '5.0.0', '4.9.3-dirty']) assert.equal(knownFaults(release), null)
   })
 
   it('says which release it is', slirpNeeds(), () => {

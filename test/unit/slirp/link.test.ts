@@ -115,7 +115,6 @@ describe('the link between slirp and the data plane', () => {
     closeSocket(theirs)
     assert.deepEqual(received(), [])
     assert.equal(link.fd, -1)
-    closeSocket(ours)
     ;[ours, theirs] = streamPair(platformLayout())
     link.join(ours)
     say(framed('again'))

@@ -31,6 +31,7 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       os: createOs(),
       log: recordingLogger(),
       runtimeDir: tmpdir(),
+      account: null,
       upgrades: new UpgradeRoutes(),
       switchName: () => 'test',
       send: () => {},

@@ -193,6 +193,7 @@ describe('giving up privileges', { ...linux, timeout: 60_000 }, () => {
       const { netBindService, netRaw, setUid } = c.Capability
       console.log(c.hasCapability(netBindService), c.hasCapability(netRaw))
       c.keepCapabilitiesOverUserChange()
+      c.dropBoundingSet([netBindService])
       process.setgroups([]); process.setgid(65534); process.setuid(65534)
       c.keepCapabilities([netBindService])
       console.log(c.hasCapability(netBindService), c.hasCapability(netRaw), c.hasCapability(setUid))

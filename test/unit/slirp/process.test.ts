@@ -1,13 +1,10 @@
-/** The real library in its thread, and guests made of test code on the other end. */
+/** The real library in its process, and guests made of test code on the other end. */
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import type { Worker } from 'node:worker_threads'
 import { parseIpv6 } from '#src/wire/ip-address.js'
 import { eventually } from '../../support/eventually.js'
 import { bytes4, packetOf, protocol, segmentOf, tcp, tcpFlag, text4, udp } from '../../support/packets.js'
@@ -164,8 +161,9 @@ describe('a limit on connections', { ...slirpNeeds(), timeout: 60_000 }, () => {
       // A guest alone gets four fifths, see connections.ts.
       for (let i = 0; i < 13; i++) await guest.connect(bytes4('10.0.2.2'), port)
       await assert.rejects(guest.connect(bytes4('10.0.2.2'), port, { timeoutMs: 200 }), /not within/)
-      assert.ok(network.thread.shared.counts().refused > 0)
-      assert.equal(network.thread.shared.counts().sockets, 13)
+      const { refused, sockets } = await network.counts()
+      assert.ok(refused > 0)
+      assert.equal(sockets, 13)
       await guest.resolve('10.0.2.2')
       await guest.dhcp()
     } finally {
@@ -178,18 +176,15 @@ describe('a limit on connections', { ...slirpNeeds(), timeout: 60_000 }, () => {
 describe('port forwards', { ...slirpNeeds(), timeout: 60_000 }, () => {
   let network: SlirpNetwork
   let guest: SlirpGuest
-  let folder: string
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'tapswitch-slirp-'))
-    network = await SlirpNetwork.start({ hostLoopback: true })
+    network = await SlirpNetwork.start({ hostLoopback: true }, { unixSockets: true })
     guest = network.guest('52:54:00:00:00:01')
     await guest.dhcp()
   })
 
   afterEach(async () => {
     await network.close()
-    rmSync(folder, { recursive: true })
   })
 
   /** The guest sees somebody knock, or for IPv6 somebody ask for it. */
@@ -199,17 +194,17 @@ describe('port forwards', { ...slirpNeeds(), timeout: 60_000 }, () => {
   for (const [what, host] of Object.entries({
     'an IPv4 address': async () => `127.0.0.1:${await freePort()}`,
     'an IPv6 address': async () => `[::1]:${await freePort()}`,
-    'a unix socket': async () => join(folder, 'ssh.sock'),
+    'a unix socket in its folder': async () => join(network.folderInside, 'ssh.sock'),
   })) {
     it(`lead from ${what} of the host to a guest, until they are removed`, async () => {
       const forward = { protocol: 'tcp', host: await host(), guest: guestOf(what) } as const
       assert.deepEqual(await network.addForward(forward), { ok: true })
-      const client = connectTo(forward.host)
+      const client = connectTo(network.outside(forward.host))
       await knock()
       client.destroy()
-      assert.deepEqual(await network.thread.command({ type: 'remove-forward', forward }), { ok: true })
-      assert.deepEqual(await network.thread.command({ type: 'remove-forward', forward }), { ok: false })
-      await assert.rejects(once(connectTo(forward.host), 'connect'), /ECONNREFUSED/)
+      assert.deepEqual(await network.process.command({ type: 'remove-forward', forward }), { ok: true })
+      assert.deepEqual(await network.process.command({ type: 'remove-forward', forward }), { ok: false })
+      await assert.rejects(once(connectTo(network.outside(forward.host)), 'connect'), /ECONNREFUSED/)
     })
   }
 
@@ -239,28 +234,21 @@ describe('port forwards', { ...slirpNeeds(), timeout: 60_000 }, () => {
   })
 })
 
-describe('a slirp thread that dies', { ...slirpNeeds(), timeout: 60_000 }, () => {
+describe('a slirp process that dies', { ...slirpNeeds(), timeout: 60_000 }, () => {
   let network: SlirpNetwork
   let guest: SlirpGuest
-  let threads: Worker[]
-  const note = (thread: Worker) => threads.push(thread)
 
   beforeEach(async () => {
-    threads = []
-    process.on('worker', note)
     network = await SlirpNetwork.start()
     guest = network.guest('52:54:00:00:00:01')
     await guest.dhcp()
   })
 
-  afterEach(async () => {
-    await network.close()
-    process.off('worker', note)
-  })
+  afterEach(() => network.close())
 
   const deaths: Record<string, () => unknown> = {
     'because its stream is out of step': () => network.sendRaw(Uint8Array.of(255, 255, 255, 255)),
-    'ended from outside': () => threads.at(-1)?.terminate(),
+    'by a signal': () => process.kill(network.process.pid as number, 'SIGSEGV'),
   }
 
   for (const [how, die] of Object.entries(deaths)) {
@@ -292,7 +280,7 @@ describe('a slirp thread that dies', { ...slirpNeeds(), timeout: 60_000 }, () =>
     )
     network.sendRaw(Uint8Array.of(255, 255, 255, 255))
     await died
-    await assert.rejects(network.thread.command({ type: 'join', fd: -1 }), /being restarted/)
+    await assert.rejects(network.process.command({ type: 'status' }), /being restarted/)
     await eventually(
       () => network.restarts.length,
       count => count === 1,
@@ -313,7 +301,7 @@ describe('another socketpair', { ...slirpNeeds(), timeout: 60_000 }, () => {
       const connection = await guest.connect(bytes4('10.0.2.2'), port)
       // Half a frame: what would be read as lengths after it means nothing.
       network.sendRaw(Uint8Array.of(0, 0, 5, 0xdc, 1, 2, 3))
-      await network.thread.command({ type: 'join', fd: network.freshLink() })
+      network.process.join()
       connection.send(Buffer.from('still there'))
       assert.equal(await connection.read(11), 'still there')
     } finally {

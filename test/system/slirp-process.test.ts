@@ -1,10 +1,10 @@
 /**
- * slirp in a running switch, when a thread at either end of its link dies. The control plane runs in the test's own process, where the threads
+ * slirp in a running switch, when its process or the data plane dies. The control plane runs in the test's own process, where the threads
  * can be reached; the guest is test code on a unixgram socket.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
@@ -30,7 +30,8 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
   let pumped: Promise<void>
   const note = (thread: Worker) => threads.push(thread)
   const dataPlane = () => threads[0] as Worker
-  const slirp = () => threads[1] as Worker
+  const fact = (name: string) => control.view.interfaces().find(each => each.name === 'nat')?.facts?.[name]
+  const killSlirp = (signal: NodeJS.Signals) => process.kill(fact('pid') as number, signal)
 
   beforeEach(async () => {
     lab = await Lab.open()
@@ -60,8 +61,9 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     await lab.close()
   })
 
-  function configure(ports: number[]) {
-    const forwards = ports.map(number => ({ host: `127.0.0.1:${number}`, guest: '10.0.2.15:22' }))
+  function configure(ports: number[], socket?: string) {
+    const hosts = [...ports.map(number => `127.0.0.1:${number}`), ...(socket === undefined ? [] : [socket])]
+    const forwards = hosts.map(host => ({ host, guest: '10.0.2.15:22' }))
     return load(
       JSON.stringify({
         runtimeDir: lab.folder,
@@ -84,7 +86,7 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     return accepted
   }
 
-  const events = () => log.lines.map(({ fields }) => (fields as { event?: string }).event)
+  const findings = () => new Map(control.view.findings().findings.map(({ code, message }) => [code as string, message]))
   const port = () => control.view.ports().find(({ name }) => name === 'nat')
   const isUpAgain = (since: string | undefined) =>
     eventually(port, now => now?.up === true && now.since !== since, 'the port is up again', 15_000)
@@ -104,23 +106,20 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     await eventually(port, now => now?.up === true, 'the port is up', 15_000)
     connection.send(Buffer.from('after!'))
     assert.equal(await connection.read(6), 'after!')
-    assert.ok(!events().includes('slirp-died'))
+    assert.equal(fact('restarts'), 0)
   })
 
-  it('comes back by itself when its thread dies, with its port and its forwards, and says so', async () => {
+  it('comes back by itself when its process dies, with its port and its forwards, and says so', async () => {
     const before = port()
-    await slirp().terminate()
+    killSlirp('SIGBUS')
     await isUpAgain(before?.since)
     assert.equal(port()?.id, before?.id)
-    await eventually(events, seen => seen.includes('slirp-restarted'), 'it says so')
-    assert.ok(events().indexOf('slirp-died') < events().indexOf('slirp-restarted'))
-    await guest.dhcp()
+    assert.match(findings().get('slirp-died') as string, /libslirp [\d.]+\) died: it was ended by SIGBUS/)
+    await eventually(findings, now => !now.has('slirp-restarting'), 'it runs')
+    assert.equal(fact('restarts'), 1)
     assert.equal(await guest.exchange('10.0.2.2', serverPort, 'again', 5), 'again')
     await eventually(() => isForwarded(forwardedPort), Boolean, 'the forward is in force again', 15_000)
-    await guest.next(frame => {
-      const packet = packetOf(frame)
-      return packet?.protocol === protocol.tcp && segmentOf(packet.payload).to === 22 ? true : null
-    }, 'somebody knocks at port 22')
+    await guest.next(frame => isSegmentTo(frame, 22), 'a SYN to port 22')
   })
 
   it('changes its forwards by a reload without closing anything', async () => {
@@ -138,10 +137,49 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
     assert.equal(await connection.read(5), 'still')
   })
 
-  it('leaves nothing behind: no thread, no descriptor, no port of the host', async () => {
-    await slirp().terminate()
-    await isUpAgain(port()?.since)
+  it('is killed and started again when it hangs', async () => {
+    killSlirp('SIGSTOP')
+    const why = await eventually(findings, now => now.has('slirp-died'), 'it is killed', 15_000)
+    assert.match(why.get('slirp-died') as string, /did not answer for 5 s/)
+    await eventually(findings, now => !now.has('slirp-restarting'), 'it runs', 15_000)
+    assert.equal(await guest.exchange('10.0.2.2', serverPort, 'again', 5), 'again')
+  })
+
+  it('forwards from a unix socket: bound by the process without rights, found at its path, there again after a death', async () => {
+    const path = lab.path('ssh.sock')
+    await control.reload(configure([forwardedPort], path))
+    await eventually(() => existsSync(path), Boolean, 'the socket', 15_000)
+    const knocked = async () => {
+      connect(path).on('error', () => {})
+      await guest.next(frame => isSegmentTo(frame, 22), 'a SYN to port 22')
+    }
+    assert.equal(lstatSync(path).mode & 0o777, 0o600)
+    assert.equal(lstatSync(path).uid, process.getuid?.())
+    await knocked()
+    killSlirp('SIGKILL')
+    await eventually(
+      () => fact('restarts'),
+      count => count === 1 + 1,
+      'it was renewed for the socket, and runs again',
+      15_000,
+    )
+    await eventually(findings, now => !now.has('slirp-restarting'), 'it runs', 15_000)
+    await knocked()
+    await control.reload(configure([forwardedPort]))
+    await eventually(
+      () => existsSync(path),
+      exists => !exists,
+      'the socket is gone',
+    )
+  })
+
+  it('leaves nothing behind: no process, no thread, no descriptor, no port of the host', async () => {
+    const { since } = port() ?? {}
+    killSlirp('SIGKILL')
+    await isUpAgain(since)
+    const pid = fact('pid') as number
     await control.stop()
+    assert.throws(() => process.kill(pid, 0), /ESRCH/)
     isPumping = false
     await pumped
     assert.equal((await once(connect(forwardedPort, '127.0.0.1'), 'error'))[0].code, 'ECONNREFUSED')
@@ -156,4 +194,9 @@ describe('slirp in a switch', { ...slirpNeeds(), timeout: 120_000 }, () => {
 
 function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length
+}
+
+function isSegmentTo(frame: Uint8Array, port: number): true | null {
+  const packet = packetOf(frame)
+  return packet?.protocol === protocol.tcp && segmentOf(packet.payload).to === port ? true : null
 }

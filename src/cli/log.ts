@@ -38,14 +38,23 @@ export function createLogger(level: LogLevel): ProcessLog {
     },
   })
   process.once('exit', () => writer.flushAtExit())
+  const log = loggerTo({ write: line => writer.write(asLine(line)) }, level)
+  takeOverWarnings(log)
   return {
-    log: loggerTo({ write: line => writer.write(asLine(line)) }, level),
+    log,
     linesDropped: () => writer.lost,
     onTrouble: tell => {
       listener = tell
       if (trouble !== null) tell(trouble)
     },
   }
+}
+
+/** What Node.js itself has to say goes the same way; what it still writes to its own stderr must not end the process. */
+function takeOverWarnings(log: Logger): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => log.warn({ warning: name }, message))
+  process.stderr.on('error', () => {})
 }
 
 /** Prints lines on stdout. */

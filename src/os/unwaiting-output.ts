@@ -1,6 +1,6 @@
 /**
- * Writes to a descriptor such as stderr without ever waiting for its reader. Other processes share it (the shell, the reader of a pipe), so
- * its own O_NONBLOCK flag stays as it is:
+ * Writes to a descriptor such as stderr without ever waiting for its reader. Other processes share it (the shell that started us), so this file
+ * sets no flag on it:
  *
  * - A socket (systemd's journal, a parent that runs on Node.js): each call says MSG_DONTWAIT.
  * - A pipe or terminal on Linux: /proc/self/fd/N opened anew is the same pipe with flags of our own.

@@ -98,9 +98,12 @@ export class RelayServer {
   readonly #waiting: WebSocketPeer[] = []
   #arrived: () => void = () => {}
 
-  /** `port` 0 takes a free one. */
-  static async listen(port = 0): Promise<RelayServer> {
+  /** `port` 0 takes a free one. `headers` are added to its answers. */
+  static async listen(port = 0, headers: Readonly<Record<string, string>> = {}): Promise<RelayServer> {
     const server = new WebSocketServer({ host: '127.0.0.1', port })
+    server.on('headers', lines => {
+      for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
+    })
     await once(server, 'listening')
     return new RelayServer(server)
   }

@@ -19,8 +19,10 @@ import { Backoff } from '../stream/backoff.js'
 import { JoinedPorts } from '../stream/joined.js'
 import type { Facts, Transport, TransportContext } from '../transport.js'
 import { type Hello, helloHeaders, readHello } from './hello.js'
+import { drawNonce, type Handshake, isProven } from './identity.js'
 import { Link } from './link.js'
 import { CHECK_MS, CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
+import { proofText } from './proof-text.js'
 import type { SwitchLink, SwitchLinks } from './switch-links.js'
 import { Tally } from './tally.js'
 
@@ -34,6 +36,12 @@ const REFUSAL_BYTES = 1024
 interface Connection {
   readonly link: Link
   readonly hello: Hello | null
+}
+
+/** One attempt. */
+interface Call {
+  readonly nonce: string
+  readonly dialledAt: number
 }
 
 export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
@@ -117,6 +125,7 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
   }
 
   #dial(): void {
+    const hello = this.#hello()
     const ws = new WebSocket(this.config.connect, {
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE,
@@ -125,11 +134,13 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
       ...forwardSecrecy,
       ...(this.#ca && { ca: this.#ca }),
       headers: {
-        ...helloHeaders(this.#hello()),
+        ...helloHeaders(hello),
         ...(this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` }),
       },
     })
     this.#dialling = ws
+    const { nonce } = hello
+    const dialledAt = performance.now()
     let answer: IncomingMessage | undefined
     ws.once('upgrade', response => {
       answer = response
@@ -140,20 +151,21 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
         ws.terminate()
       })
     })
-    ws.once('open', () => this.#opened(ws, answer as IncomingMessage))
+    ws.once('open', () => this.#opened(ws, answer as IncomingMessage, { nonce, dialledAt }))
     ws.on('error', error => this.#failed(ws, explained(error)))
   }
 
-  #opened(ws: WebSocket, answer: IncomingMessage): void {
+  #opened(ws: WebSocket, answer: IncomingMessage, call: Call): void {
     const hello = readHello(answer.headers)
     let link: Link | undefined
-    const claim: SwitchLink | string | null = hello && this.#switches.claim(hello, 'dialled', why => link?.close(why))
+    const claim = this.#claim(hello, call, why => link?.close(why))
     if (typeof claim === 'string') {
       ws.close(1000, claim.slice(0, 120))
       setTimeout(() => ws.terminate(), CLOSE_MS).unref()
       this.#failed(ws, claim)
       return
     }
+    if (hello !== null && hello.nonce !== '') ws.send(proofText(this.#switches.identity, this.#handshake(hello, call)))
     const { pingSeconds, idleSeconds, textPings, name } = this.config
     const since = performance.now()
     this.#dialling = null
@@ -176,6 +188,18 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
     this.#up = { link, hello }
     this.#trouble = null
     this.#announce(hello)
+  }
+
+  /** The place of the far end among the switches, where it proves to be one. Null: it takes none. */
+  #claim(hello: Hello | null, call: Call, end: (why: string) => void): SwitchLink | string | null {
+    if (hello === null || hello.nonce === '') return null
+    return isProven(this.#handshake(hello, call), 'server', hello.proof)
+      ? this.#switches.claim(hello, 'dialled', end, call.dialledAt)
+      : null
+  }
+
+  #handshake({ instance, nonce: theirs }: Hello, { nonce }: Call): Handshake {
+    return { dialler: { instance: this.#switches.instance, nonce }, server: { instance, nonce: theirs } }
   }
 
   #announce(hello: Hello | null): void {
@@ -225,7 +249,9 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
 
   #hello(): Hello {
     const { maxFrameSize } = this.config.port
-    return { instance: this.#switches.instance, link: this.#linkId, name: this.#context.switchName(), maxFrameSize }
+    const { instance } = this.#switches
+    const name = this.#context.switchName()
+    return { instance, link: this.#linkId, nonce: drawNonce(), proof: '', name, maxFrameSize }
   }
 }
 

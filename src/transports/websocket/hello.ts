@@ -2,7 +2,9 @@
  * What two switches tell each other in the headers of the WebSocket upgrade, the request's and the answer's. A relay or a
  * browser that knows nothing of them neither sends nor minds them.
  *
- *     X-Tapswitch-Instance: 6f1c...   drawn anew whenever the program starts: tells a switch from itself and from others
+ *     X-Tapswitch-Instance: 6f1c...   drawn anew whenever the program starts: tells a switch from itself and from others (identity.ts)
+ *     X-Tapswitch-Nonce: Qy3v...      drawn for this request or answer
+ *     X-Tapswitch-Proof: 0pT7...      in answers: that the instance is the server's own
  *     X-Tapswitch-Link: 93ab...       in requests: the same for every attempt of one dialling transport
  *     X-Tapswitch-Name: lab           percent-encoded
  *     X-Tapswitch-Max-Frame: 1518     bytes, header included, FCS not
@@ -13,6 +15,10 @@ export interface Hello {
   readonly instance: string
   /** Empty in an answer. */
   readonly link: string
+  /** Empty where the other end cannot prove who it is. */
+  readonly nonce: string
+  /** Empty in a request. */
+  readonly proof: string
   /** For people. */
   readonly name: string
   /** Null when the other end did not say. */
@@ -20,11 +26,14 @@ export interface Hello {
 }
 
 const identifier = /^[\w-]{8,64}$/
+const signature = /^[\w-]{86}$/
 
-export function helloHeaders({ instance, link, name, maxFrameSize }: Hello): Record<string, string> {
+export function helloHeaders({ instance, link, nonce, proof, name, maxFrameSize }: Hello): Record<string, string> {
   return {
     'X-Tapswitch-Instance': instance,
     ...(link === '' ? {} : { 'X-Tapswitch-Link': link }),
+    ...(nonce === '' ? {} : { 'X-Tapswitch-Nonce': nonce }),
+    ...(proof === '' ? {} : { 'X-Tapswitch-Proof': proof }),
     'X-Tapswitch-Name': encodeURIComponent(name),
     ...(maxFrameSize === null ? {} : { 'X-Tapswitch-Max-Frame': String(maxFrameSize) }),
   }
@@ -39,10 +48,13 @@ export function readHello(headers: IncomingHttpHeaders): Hello | null {
   const instance = text('instance')
   if (!identifier.test(instance)) return null
   const link = text('link')
+  const [nonce, proof] = [text('nonce'), text('proof')]
   const maxFrame = text('max-frame')
   return {
     instance,
     link: identifier.test(link) ? link : '',
+    nonce: identifier.test(nonce) ? nonce : '',
+    proof: signature.test(proof) ? proof : '',
     name: printable(text('name')),
     maxFrameSize: /^\d{2,6}$/.test(maxFrame) ? Number(maxFrame) : null,
   }

@@ -34,6 +34,8 @@ export interface LinkParts {
   options: LinkOptions
   tally: Tally
   openPort: (handlers: JoinedPortHandlers) => JoinedPort
+  /** For the first text of the peer: whether it was a proof of who the peer is. */
+  takesProof?: ((text: string) => boolean) | undefined
   /** Once, when it is over; `why` is for people. */
   ended: (why: string) => void
 }
@@ -43,6 +45,8 @@ const GOING_AWAY = 1001
 const TRY_AGAIN_LATER = 1013
 
 const binary = { binary: true, compress: false }
+/** Bytes of a text that may be a proof. */
+const MAX_PROOF = 256
 /** A text that is answered; anything longer is no ping. */
 const TEXT_PING = /^ping:[\x20-\x7e]{0,120}$/
 
@@ -58,12 +62,14 @@ export class Link {
   #heardSince = false
   #pingedAt: number
   #why = ''
+  #awaitsProof: boolean
 
   /** `now` in milliseconds, as for `check`. */
   constructor(parts: LinkParts, now: number) {
     this.#parts = parts
     this.#heardAt = now
     this.#pingedAt = now
+    this.#awaitsProof = parts.takesProof !== undefined
     const { ws, socket } = parts
     this.#port = parts.openPort({
       onFrame: frame => this.#transmit(frame),
@@ -119,7 +125,11 @@ export class Link {
   }
 
   #receiveText(message: Buffer): void {
-    const { ws, socket, options, tally } = this.#parts
+    const { ws, socket, options, tally, takesProof } = this.#parts
+    if (this.#awaitsProof) {
+      this.#awaitsProof = false
+      if (message.length < MAX_PROOF && takesProof?.(message.toString('latin1'))) return
+    }
     const text = options.textPings && message.length < 128 ? message.toString('latin1') : ''
     if (!TEXT_PING.test(text)) tally.count('not-a-frame')
     // A client that asks and does not read the answers gets no more of them.

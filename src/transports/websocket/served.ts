@@ -2,8 +2,8 @@
  * WebSocket, served: each client is a port.
  *
  * Clients come from the HTTP server's listener or from one of our own (own-listener.ts); either has checked `Host` and `Origin`. Here
- * a client shows its token, is counted against the limits, and is asked whether it is a switch that is linked already. What is
- * refused costs one short answer and leaves nothing behind.
+ * a client shows its token and is counted against the limits. What is refused costs one short answer and leaves nothing behind. A
+ * client that says it is a switch proves it with its first message (identity.ts); where that switch is linked already, this link ends.
  *
  * Browsers cannot set headers, so a token may come as the first subprotocol, too. Whatever subprotocol a client asks for first is
  * granted, since a browser closes a connection on which none of its own is; frames are the same on all.
@@ -20,11 +20,13 @@ import { egressPolicy } from '../policy.js'
 import { JoinedPorts } from '../stream/joined.js'
 import type { Facts, Transport, TransportContext } from '../transport.js'
 import { type Hello, helloHeaders, readHello } from './hello.js'
+import { drawNonce, type Handshake } from './identity.js'
 import { Link } from './link.js'
 import { CHECK_MS, CLOSE_MS, MAX_MESSAGE, WEBSOCKET } from './options.js'
 import { OwnListener } from './own-listener.js'
+import { checkProofText } from './proof-text.js'
 import { type Refusal, refuse } from './refusal.js'
-import type { SwitchLinks } from './switch-links.js'
+import type { SwitchLink, SwitchLinks } from './switch-links.js'
 import { Tally } from './tally.js'
 
 /** For each client: its connection and both ends of its port's socket pair. */
@@ -37,6 +39,12 @@ const TRY_AGAIN_LATER = 1013
 interface Client {
   readonly link: Link
   readonly hello: Hello | null
+}
+
+/** What a client says of itself, and how it is to prove that. */
+interface Introduction {
+  readonly hello: Hello | null
+  readonly handshake: Handshake | undefined
 }
 
 export class ServedWebSocket implements Transport<WebSocketListenConfig> {
@@ -53,6 +61,8 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     maxPayload: MAX_MESSAGE,
   })
   readonly #clients = new Set<Client>()
+  /** Of requests that are being answered, where the client is to prove which switch it is. */
+  readonly #handshakes = new WeakMap<IncomingMessage, Handshake>()
   readonly #perAddress = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
   #listener: OwnListener | null = null
@@ -79,8 +89,10 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     const policy = egressPolicy(config.port)
     this.#joined = new JoinedPorts({ name: config.name, kind: WEBSOCKET, policy }, context)
     this.#tally = new Tally(context.send)
-    this.#server.on('headers', headers => {
-      for (const [name, value] of Object.entries(helloHeaders(this.#hello()))) headers.push(`${name}: ${value}`)
+    this.#server.on('headers', (headers, request) => {
+      const handshake = this.#handshakes.get(request) ?? null
+      for (const [name, value] of Object.entries(helloHeaders(this.#hello(handshake))))
+        headers.push(`${name}: ${value}`)
     })
     this.#timer = setInterval(() => this.#check(), CHECK_MS).unref()
   }
@@ -153,20 +165,12 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
       refuse(socket, refusal)
       return
     }
-    let link: Link | undefined
-    let replaced = ''
-    const claim =
-      hello &&
-      this.#switches.claim(hello, 'served', why => {
-        replaced = why
-        link?.close(why)
-      })
-    if (typeof claim === 'string') {
-      refuse(socket, { status: 409, code: 'loop', detail: `This link is refused: ${claim}.` })
+    const { instance } = this.#switches
+    if (hello?.instance === instance) {
+      refuse(socket, { status: 409, code: 'loop', detail: 'This link is refused: it is this switch itself.' })
       return
     }
     if (!this.#context.descriptors.take(DESCRIPTORS)) {
-      claim?.release()
       this.#tally.count('descriptor-limit')
       this.#context.findings.raise({ code: 'descriptor-limit', message: NO_DESCRIPTORS })
       refuse(socket, {
@@ -176,10 +180,12 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
       })
       return
     }
+    if (hello !== null && hello.nonce !== '') {
+      this.#handshakes.set(request, { dialler: hello, server: { instance, nonce: drawNonce() } })
+    }
     const address = addressKey(client.address)
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
     const left = () => {
-      claim?.release()
       this.#context.descriptors.give(DESCRIPTORS)
       const count = (this.#perAddress.get(address) ?? 1) - 1
       if (count === 0) this.#perAddress.delete(address)
@@ -189,14 +195,12 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     socket.once('close', left)
     this.#server.handleUpgrade(request, socket, head, ws => {
       try {
-        link = this.#couple(ws, socket, peerName(request, client, hello), hello)
+        this.#couple(ws, socket, peerName(request, client, hello), { hello, handshake: this.#handshakes.get(request) })
       } catch {
         // There are no descriptors for its port. The client is told to come back, and others are served.
         this.#tally.count('peer-limit')
         refuseOpen(ws)
-        return
       }
-      if (replaced !== '') link.close(replaced)
     })
   }
 
@@ -227,7 +231,16 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
       : { status: 503, code: 'peer-limit', detail: 'There are as many connections as this transport may have.' }
   }
 
-  #couple(ws: WebSocket, socket: Duplex, peer: string, hello: Hello | null): Link {
+  #couple(ws: WebSocket, socket: Duplex, peer: string, { hello, handshake }: Introduction): void {
+    let claim: SwitchLink | undefined
+    const takesProof = (text: string) => {
+      const isProof = handshake && checkProofText(text, handshake)
+      if (!isProof || hello === null) return isProof !== undefined
+      const place = this.#switches.claim(hello, 'served', why => link.close(why))
+      if (typeof place === 'string') link.close(`this link is refused: ${place}`)
+      else claim = place
+      return true
+    }
     const { pingSeconds, idleSeconds, textPings } = this.config
     const link = new Link(
       {
@@ -236,13 +249,16 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
         options: { pingMs: pingSeconds * 1000, idleMs: idleSeconds * 1000, textPings },
         tally: this.#tally,
         openPort: handlers => this.#joined.open(peer, handlers),
-        ended: () => this.#clients.delete(client),
+        takesProof: handshake && takesProof,
+        ended: () => {
+          claim?.release()
+          this.#clients.delete(client)
+        },
       },
       performance.now(),
     )
     const client = { link, hello }
     this.#clients.add(client)
-    return link
   }
 
   #check(): void {
@@ -259,9 +275,14 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     while (this.#clients.size > 0) await new Promise(resolve => setTimeout(resolve, 5).unref())
   }
 
-  #hello(): Hello {
+  #hello(handshake: Handshake | null): Hello {
     const { maxFrameSize } = this.config.port
-    return { instance: this.#switches.instance, link: '', name: this.#context.switchName(), maxFrameSize }
+    const { instance, identity } = this.#switches
+    const proven = {
+      nonce: handshake?.server.nonce ?? '',
+      proof: handshake === null ? '' : identity.prove(handshake, 'server'),
+    }
+    return { instance, link: '', ...proven, name: this.#context.switchName(), maxFrameSize }
   }
 }
 

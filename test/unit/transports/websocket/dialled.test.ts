@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, describe, it } from 'node:test'
+import { WebSocket } from 'ws'
+import { type Hello, readHello } from '#src/transports/websocket/hello.js'
+import { drawNonce, Identity } from '#src/transports/websocket/identity.js'
+import { proofText } from '#src/transports/websocket/proof-text.js'
 import { type Role, WebSocketRig } from '../../../conformance/websocket-rig.js'
 import { ALICE, BOB, BROADCAST, CAROL, frame } from '../../../support/frames.js'
 import { until } from '../../../support/until.js'
@@ -35,8 +40,8 @@ describe('a dialled WebSocket', () => {
     return rig
   }
 
-  async function relayOn(port = 0): Promise<RelayServer> {
-    const relay = await RelayServer.listen(port)
+  async function relayOn(port = 0, headers: Record<string, string> = {}): Promise<RelayServer> {
+    const relay = await RelayServer.listen(port, headers)
     closers.push(() => relay.close().catch(() => {}))
     return relay
   }
@@ -44,6 +49,33 @@ describe('a dialled WebSocket', () => {
   async function client(rig: WebSocketRig): Promise<WebSocketPeer> {
     const peer = await WebSocketPeer.connect(rig.url)
     closers.push(async () => peer.leave())
+    return peer
+  }
+
+  /** What a switch says of itself to those who connect to it. */
+  async function helloOf(url: string): Promise<Record<string, string>> {
+    const headers = { 'x-tapswitch-instance': new Identity().instance, 'x-tapswitch-nonce': drawNonce() }
+    const ws = new WebSocket(url, { headers })
+    const [answer] = (await once(ws, 'upgrade')) as [IncomingMessage]
+    ws.terminate()
+    return Object.fromEntries(
+      Object.entries(answer.headers).filter(([name]) => name.startsWith('x-tapswitch-')),
+    ) as Record<string, string>
+  }
+
+  /** Connects as the switch of this identity would, always from the same transport. */
+  async function switchOn(url: string, identity: Identity): Promise<WebSocketPeer> {
+    const nonce = drawNonce()
+    const headers = {
+      'x-tapswitch-instance': identity.instance,
+      'x-tapswitch-nonce': nonce,
+      'x-tapswitch-link': 'the-same-link',
+    }
+    const ws = new WebSocket(url, { headers })
+    const peer = new WebSocketPeer(ws)
+    const [[answer]] = (await Promise.all([once(ws, 'upgrade'), once(ws, 'open')])) as [[IncomingMessage], unknown]
+    const theirs = readHello(answer.headers) as Hello
+    ws.send(proofText(identity, { dialler: { instance: identity.instance, nonce }, server: theirs }))
     return peer
   }
 
@@ -155,8 +187,8 @@ describe('a dialled WebSocket', () => {
     await near.attach(near.connectConfig('second', far.url))
     await far.attach(far.connectConfig('back', near.url))
     await until(() => events(near).includes('connect-failed') && events(far).includes('connect-failed'), 'both refused')
-    assert.match(String(near.reports.at(-1)?.message), /there is a link to "near" already/)
-    assert.match(String(far.reports.at(-1)?.message), /there is a link to "far" already/)
+    assert.match(String(near.reports.at(-1)?.message), /there is a link to "far" already/)
+    assert.match(String(far.reports.at(-1)?.message), /there is a link to "near" already/)
     await near.transport('link').close()
     await until(() => connected(near, 'second') || connected(far, 'back'), 'another one takes the place')
   })
@@ -191,13 +223,36 @@ describe('a dialled WebSocket', () => {
     await near.attach(near.connectConfig('link', far.url))
     await until(() => connected(near, 'link'), 'it is connected')
     await until(() => record(far, 'web:1')?.up === true, 'the far end has its port')
-    const hello = { 'x-tapswitch-instance': 'an-instance', 'x-tapswitch-link': 'the-same-link' }
-    const first = await WebSocketPeer.connect(far.url, { headers: hello })
-    const second = await WebSocketPeer.connect(far.url, { headers: hello })
+    const identity = new Identity()
+    const first = await switchOn(far.url, identity)
+    const second = await switchOn(far.url, identity)
     closers.push(async () => second.leave())
     assert.match(await first.end(), /another connection to the same switch took its place/)
     assert.equal(second.ended, '')
     assert.equal(record(far, 'web:1')?.up, true, 'and other links are left alone')
+  })
+
+  it('is not kept out by a guest that copies what another switch says of itself', async () => {
+    const near = await start('own', 'near')
+    const far = await start('own', 'far')
+    // What near says to everyone who connects to it, and what a dialler says that is not near.
+    const told = await helloOf(near.url)
+    const impostor = await WebSocketPeer.connect(far.url, { headers: { ...told, 'x-tapswitch-link': 'the-same-link' } })
+    closers.push(async () => impostor.leave())
+    impostor.ws.send(`tapswitch-proof:${told['x-tapswitch-proof'] ?? 'A'.repeat(86)}`)
+    await near.attach(near.connectConfig('link', far.url))
+    await until(() => connected(near, 'link'), 'the switch itself is let in')
+    assert.deepEqual(
+      events(near).filter(event => event !== 'connected'),
+      [],
+    )
+    // And the other way round: a server that copies far, dialled first, does not keep far out.
+    const relay = await relayOn(0, await helloOf(far.url))
+    const third = await start('own', 'third')
+    await third.attach(third.connectConfig('copy', `ws://127.0.0.1:${relay.port}/`))
+    await until(() => connected(third, 'copy'), 'the copy is dialled')
+    await third.attach(third.connectConfig('real', far.url))
+    await until(() => connected(third, 'real'), 'the switch itself is dialled, too')
   })
 
   it('answers text pings of a relay where it is told to', async () => {

@@ -10,13 +10,15 @@ const lower = (headers: Record<string, string>) =>
 describe('what switches tell each other', () => {
   it('is read as it was written, whatever the name', () => {
     for (const name of ['lab', 'Büro 3. OG', '実験室', 'a"b,c']) {
-      const hello = { instance, link, name, maxFrameSize: 9018 }
+      const hello = { instance, link, nonce: 'n'.repeat(22), proof: 'p'.repeat(86), name, maxFrameSize: 9018 }
       assert.deepEqual(readHello(lower(helloHeaders(hello))), hello)
     }
   })
 
   it('fits into headers', () => {
-    for (const value of Object.values(helloHeaders({ instance, link, name: 'Büro\n実', maxFrameSize: 1518 }))) {
+    for (const value of Object.values(
+      helloHeaders({ instance, link, nonce: '', proof: '', name: 'Büro\n実', maxFrameSize: 1518 }),
+    )) {
       assert.match(value, /^[\x21-\x7e]+$/)
     }
   })

@@ -3,15 +3,19 @@ import { describe, it } from 'node:test'
 import type { Hello } from '#src/transports/websocket/hello.js'
 import { type LinkRole, SwitchLinks } from '#src/transports/websocket/switch-links.js'
 
-const hello = (instance: string, link = ''): Hello => ({ instance, link, name: instance, maxFrameSize: 1518 })
+const hello = (instance: string, link = ''): Hello => ({
+  ...{ instance, link, nonce: '', proof: '' },
+  ...{ name: instance, maxFrameSize: 1518 },
+})
 
 /** A switch, and what it was told to end. */
 function makeSwitch(instance: string) {
-  const links = new SwitchLinks(instance)
+  const clock = { now: 0 }
+  const links = new SwitchLinks({ instance, prove: () => '' }, () => clock.now)
   const ended: string[] = []
-  const claim = (from: Hello, role: LinkRole, label = role as string) =>
-    links.claim(from, role, () => ended.push(label))
-  return { links, ended, claim }
+  const claim = (from: Hello, role: LinkRole, label = role as string, dialledAt = 0) =>
+    links.claim(from, role, () => ended.push(label), dialledAt)
+  return { clock, links, ended, claim }
 }
 
 describe('SwitchLinks', () => {
@@ -64,5 +68,23 @@ describe('SwitchLinks', () => {
     assert.ok(typeof ofA !== 'string', 'the call of the lower instance stands')
     assert.equal(typeof ofB, 'string')
     assert.deepEqual([a.ended, b.ended], [['call of b'], []])
+  })
+
+  it('leaves one of two calls that cross, also when each end has accepted its own first', () => {
+    const a = makeSwitch('switch-a')
+    const b = makeSwitch('switch-b')
+    a.claim(hello('switch-b'), 'dialled', 'call of a')
+    b.claim(hello('switch-a'), 'dialled', 'call of b')
+    assert.equal(typeof a.claim(hello('switch-b', 'from-b'), 'served', 'call of b'), 'string')
+    assert.ok(typeof b.claim(hello('switch-a', 'from-a'), 'served', 'call of a') !== 'string')
+    assert.deepEqual([a.ended, b.ended], [[], ['call of b']])
+  })
+
+  it('leaves a link that stands to a call that comes later', () => {
+    const { clock, claim, ended } = makeSwitch('switch-a')
+    claim(hello('switch-b', 'from-b'), 'served')
+    clock.now = 10
+    assert.equal(typeof claim(hello('switch-b'), 'dialled', 'later', 5), 'string')
+    assert.deepEqual(ended, [])
   })
 })

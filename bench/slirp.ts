@@ -1,5 +1,5 @@
 /**
- * What does NAT cost here, and what in QEMU itself? Both are libslirp; ours has a switch and a thread in front, and JavaScript around it.
+ * What does NAT cost here, and what in QEMU itself? Both are libslirp; ours has a switch in front, a process of its own, and JavaScript around it.
  * Prints one Markdown table.
  *
  *     npm run bench -- slirp [--rounds 5] [--megabytes 100] [--only unixgram,stream]
@@ -142,14 +142,19 @@ function rate(sent: string, received: string): number {
   return (from.bytes * 8) / from.seconds / 1e6
 }
 
-/** User and system time of QEMU and the switch, all threads. */
+/** User and system time of QEMU, the switch and its slirp process, all threads. */
 function cpuSeconds({ vm, wiring }: Guest): number {
-  const ticks = [vm.pid, wiring.pid].map(pid => {
+  const ticks = [vm.pid, wiring.pid, ...childrenOf(wiring.pid)].map(pid => {
     if (pid === 0) return 0
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     return Number(fields[11]) + Number(fields[12])
   })
   return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND
+}
+
+function childrenOf(pid: number): number[] {
+  if (pid === 0) return []
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
 }
 
 function report(guests: Guest[]): string {

@@ -36,9 +36,15 @@ describe('the filtering database, whatever is done to it', () => {
               if (fits && !known?.static) model.set(first, { port: second, static: false })
               fdb.learn(0x0200, first, second, 1000, 0)
             } else if (what === 'static') {
-              const fits = model.has(first) || model.size < maxEntries
-              if (fits) model.set(first, { port: second, static: true })
+              // In a full table one learned address makes place, whichever it is.
+              const learned = [...model].filter(([low, entry]) => low !== first && !entry.static).map(([low]) => low)
+              const isFull = !model.has(first) && model.size === maxEntries
+              const fits = !isFull || learned.length > 0
               assert.equal(fdb.addStatic(0x0200, first, second, 0), fits)
+              const gone = learned.filter(low => fdb.lookup(0x0200, low, 0) < 0)
+              assert.equal(gone.length, isFull && fits ? 1 : 0)
+              for (const low of gone) model.delete(low)
+              if (fits) model.set(first, { port: second, static: true })
             } else if (what === 'remove') {
               assert.equal(fdb.remove(0x0200, first), model.delete(first))
             } else if (what === 'flush') {

@@ -12,7 +12,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { receiveDropReasons } from '#src/switch/drop-reason.js'
 import { type PortPolicy, Switch, type SwitchLimits, Verdict } from '#src/switch/switch.js'
-import { formatMac } from '#src/wire/ethernet.js'
+import { formatMac, highOf, lowOf } from '#src/wire/ethernet.js'
 import { frame, macOf } from '../support/frames.js'
 import { seed } from '../support/seed.js'
 import { SwitchModel } from '../support/switch-model.js'
@@ -138,7 +138,12 @@ class Pair {
         break
       case 'static':
         if (!model.ports.has(step.port)) return
-        assert.equal(core.addStatic(macOf(step.mac), step.port, now), model.addStatic(step.mac, step.port, now))
+        assert.equal(
+          core.addStatic(macOf(step.mac), step.port, now),
+          model.addStatic(step.mac, step.port, now, mac => {
+            return core.fdb.lookup(highOf(macOf(mac)), lowOf(macOf(mac)), now) >= 0
+          }),
+        )
         break
       case 'removeStatic': {
         const had = model.fdb.get(step.mac)?.static === true

@@ -64,10 +64,16 @@ export class SwitchModel {
     return gone.length
   }
 
-  addStatic(mac: string, port: number, now: number): boolean {
+  /** In a full table one learned address makes place; `isThere` says which are left, as any of them may. */
+  addStatic(mac: string, port: number, now: number, isThere: (mac: string) => boolean): boolean {
     this.fdb.delete(mac)
-    if (this.fdb.size >= this.#maxEntries) this.sweep(now)
-    if (this.fdb.size >= this.#maxEntries) return false
+    if (this.fdb.size >= this.#maxEntries) {
+      const learned = [...this.fdb].filter(([, entry]) => !entry.static).map(([address]) => address)
+      if (learned.length === 0) return false
+      const gone = learned.filter(address => !isThere(address))
+      if (gone.length !== 1) throw new Error(`${gone.length} learned addresses made place for one`)
+      this.fdb.delete(gone[0] as string)
+    }
     this.fdb.set(mac, { port, static: true, lastSeen: now })
     return true
   }

@@ -18,7 +18,7 @@ const unix: Meanings = {
   EPERM: 'gone',
   ENOTSOCK: 'gone',
   EPROTOTYPE: 'gone',
-  EMSGSIZE: 'skip',
+  EMSGSIZE: 'tooLong',
   EINVAL: 'skip',
 }
 

@@ -51,6 +51,11 @@ export function shareAddress({ inet, constants, platform }: Layout, fd: number):
   return platform === 'darwin' ? setNumber(fd, constants.SOL_SOCKET, inet.SO_REUSEPORT, 1) : result
 }
 
+/** Lets sockets of this user be bound to one address, which the kernel spreads datagrams over; all of them have to ask for it. */
+export function sharePort({ inet, constants }: Layout, fd: number, on: boolean): number {
+  return setNumber(fd, constants.SOL_SOCKET, inet.SO_REUSEPORT, on ? 1 : 0)
+}
+
 /** By which interface a group is reached: an address of it for IPv4, its number for IPv6; null: the system chooses. */
 export interface GroupInterface {
   readonly ipv4: Uint8Array | null

@@ -2,7 +2,8 @@
 import { OperatorError } from '../errors.js'
 import type { Layout } from '../os/layout.js'
 import type { InetAddress } from '../os/sockaddr-in.js'
-import { bindUdp, dontFragment, openUdp } from '../os/udp-socket.js'
+import { type SourceKind, steer } from '../os/steering.js'
+import { bindUdp, dontFragment, localAddress, openUdp, sharePort } from '../os/udp-socket.js'
 import { closeSocket, sizeSocketBuffers } from '../os/unix-socket.js'
 import { formatInetAddress } from './inet-text.js'
 import type { TransportContext } from './transport.js'
@@ -40,6 +41,40 @@ export function openBoundUdp(layout: Layout, address: InetAddress, options: UdpS
   }
   sizeSocketBuffers(layout, fd, options.sendBytes, options.receiveBytes)
   return fd
+}
+
+/** Sockets beside the first one, where there may be many peers; a listener holds so many descriptors more. */
+export const MAX_LANES = 16
+
+/**
+ * More sockets on the address of this one, for receiving (receive-lanes.ts); all are closed by the caller. Empty where the system has no
+ * such thing, or does not give them: one socket serves, too.
+ *
+ * The first one was bound alone, so that an address that is in use was refused. What else has this user's rights may share the address from
+ * now on; it could as well stop the switch.
+ */
+export function openLanes(
+  layout: Layout,
+  fd: number,
+  kind: SourceKind,
+  options: UdpSocketOptions,
+  count: number,
+): number[] {
+  const address = localAddress(layout, fd)
+  if (layout.inet.SO_ATTACH_REUSEPORT_CBPF === null || address === undefined) return []
+  const lanes: number[] = []
+  try {
+    sharePort(layout, fd, true)
+    const prepare = (lane: number) => sharePort(layout, lane, true)
+    for (let i = 0; i < count; i++) lanes.push(openBoundUdp(layout, address, { ...options, sendBytes: 0, prepare }))
+    const result = steer(layout, fd, { family: address.ip.length === 4 ? 4 : 6, kind, seed: 0 }, [])
+    if (result >= 0) return lanes
+  } catch {
+    // No descriptors, for example.
+  }
+  for (const lane of lanes) closeSocket(lane)
+  sharePort(layout, fd, false)
+  return []
 }
 
 function refusal({ errno }: Layout, number: number): string {

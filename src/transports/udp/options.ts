@@ -29,6 +29,8 @@ export interface PeerSettings {
 /** A port for each peer. */
 export interface UdpPeersOptions extends CommonOptions, PeerSettings {
   mode: 'peers'
+  /** Bound to the same address as `fd`, in this order; may be empty. */
+  lanes: readonly number[]
   /** Its one port is named like the transport. */
   single: boolean
 }

@@ -1,10 +1,10 @@
 /**
  * UDP with a port for each peer: the data plane's half.
  *
- * One socket for all. A socket for each peer, connected to it, would send 8 % faster (2.1 us against 2.3 us for a datagram on
- * loopback, kernel 6.18), and its error reports would come true to the peer; but it needs the address shared (SO_REUSEPORT),
- * while it is being made it takes datagrams of others, and an ICMP error about one frame is then returned in place of sending
- * another. An unconnected socket returns only what is wrong with the datagram at hand.
+ * Frames leave by one socket for all. A socket for each peer, connected to it, would send 8 % faster (2.1 us against 2.3 us for a datagram
+ * on loopback, kernel 6.18), and its error reports would come true to the peer; but an ICMP error about one frame is then returned in place
+ * of sending another. An unconnected socket returns only what is wrong with the datagram at hand. Frames come in by several sockets, so that
+ * a peer that floods takes no room from others (receive-lanes.ts).
  *
  * So nothing tells when a peer has gone. A configured peer's port is up from the start and stays up. A learned peer's goes down
  * after a time of silence, and keeps its id and counters in case it comes back, until the place is needed.
@@ -16,10 +16,10 @@ import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import { ipOffset } from '../../os/sockaddr-in.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
-import { receiveOverflows } from '../../os/udp-socket.js'
 import { inIpPrefix } from '../../wire/ip-prefix.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
+import { ReceiveLanes } from '../receive-lanes.js'
 import { inetFaults, type SendFault } from '../send-fault.js'
 import { UdpSender } from '../udp-sender.js'
 import {
@@ -30,6 +30,9 @@ import {
   type UdpPeerRestore,
   type UdpPeersOptions,
 } from './options.js'
+
+const PEER_LIMIT =
+  'peers are refused and hear nothing, because all places for learned peers are taken: raise maxPeers or switch.maxPorts, or allow fewer sources'
 
 class Peer {
   /** As configured; null for one that was learned. */
@@ -61,9 +64,9 @@ export class UdpPeersEndpoint implements Endpoint {
   readonly #table = new PeerTable<Peer>(randomBytes(4).readInt32LE())
   readonly #peers: Peer[] = []
   readonly #peerOf: (Peer | null)[] = []
+  readonly #lanes: ReceiveLanes
   #settings: PeerSettings
   #learned = 0
-  #overflows: number
 
   constructor(spec: EndpointSpec, host: EndpointHost) {
     this.#host = host
@@ -72,7 +75,7 @@ export class UdpPeersEndpoint implements Endpoint {
     this.#settings = this.#options
     this.#sender = new UdpSender(host.os, host.pool)
     this.#faultOf = inetFaults(host.os.layout)
-    this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
+    this.#lanes = new ReceiveLanes(host, [this.#options.fd, ...this.#options.lanes], 'address-and-port')
   }
 
   open(): void {
@@ -91,13 +94,16 @@ export class UdpPeersEndpoint implements Endpoint {
       if (up) this.#host.portRestored(index)
     }
     this.#applySettings(this.#options)
-    this.#host.watch(this, this.#options.fd)
+    this.#lanes.refresh(this.#host.now())
+    this.#lanes.watch(this)
   }
 
   receive(fd: number, batch: ReceiveBatch): number {
     const { vector } = batch
+    this.#lanes.refresh(this.#host.now())
     const count = this.#host.os.receiveMessages(fd, vector, batch.length.length)
     if (count <= 0) return 0
+    this.#lanes.heard(fd, vector)
     const names = vector.nameWords
     for (let i = 0; i < count; i++) {
       let peer = this.#table.find(names, i * (SOCKADDR_UN_STORAGE >> 2), vector.nameLength(i))
@@ -128,9 +134,7 @@ export class UdpPeersEndpoint implements Endpoint {
   }
 
   tick(now: number): void {
-    const overflows = receiveOverflows(this.#host.os.layout, this.#options.fd)
-    const lost = (overflows - this.#overflows) >>> 0
-    this.#overflows = overflows
+    const lost = this.#lanes.tick(now)
     if (lost > 0) this.#host.countDrop(this.#spec.index, 'receive-buffer', lost)
     const timeoutMs = this.#settings.learn?.timeoutMs ?? 0
     for (const peer of this.#peers) {
@@ -145,7 +149,7 @@ export class UdpPeersEndpoint implements Endpoint {
   }
 
   close(): void {
-    this.#host.unwatch(this.#options.fd)
+    this.#lanes.unwatch()
     for (const peer of this.#peers) this.#host.removePort(peer.port)
   }
 
@@ -159,6 +163,7 @@ export class UdpPeersEndpoint implements Endpoint {
     })
     for (const { peer } of moved) {
       this.#table.remove(peer)
+      this.#lanes.remove(peer.address)
       peer.address = new Uint8Array(0)
     }
     for (const { peer, configured } of moved) this.#moveTo(peer, configured)
@@ -190,6 +195,7 @@ export class UdpPeersEndpoint implements Endpoint {
     peer.memory = new NativeMemory(address.length)
     peer.memory.bytes.set(address)
     this.#table.add(address, peer)
+    this.#lanes.add(address)
     this.#raise(peer)
   }
 
@@ -253,12 +259,14 @@ export class UdpPeersEndpoint implements Endpoint {
     this.#peers.push(peer)
     this.#peerOf[peer.port] = peer
     this.#table.add(peer.address, peer)
+    this.#lanes.add(peer.address)
   }
 
   #forget(peer: Peer): void {
     if (peer.key === null) this.#learned--
     this.#host.removePort(peer.port)
     this.#table.remove(peer)
+    this.#lanes.remove(peer.address)
     this.#peers.splice(this.#peers.indexOf(peer), 1)
     this.#peerOf[peer.port] = null
   }
@@ -272,6 +280,7 @@ export class UdpPeersEndpoint implements Endpoint {
 
   #refuse(reason: 'stranger' | 'peer-limit'): null {
     this.#host.countDrop(this.#spec.index, reason)
+    if (reason === 'peer-limit') this.#host.raise(this.#spec.name, 'peer-limit', PEER_LIMIT)
     return null
   }
 

@@ -7,7 +7,7 @@ import { localAddress } from '../../os/udp-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
 import { type IpPrefix, parseIpPrefix } from '../../wire/ip-prefix.js'
 import { formatInetAddress, literalAddress } from '../inet-text.js'
-import { openBoundUdp, SOCKET_BUFFER_BYTES, type TunnelContext } from '../open-udp.js'
+import { MAX_LANES, openBoundUdp, openLanes, SOCKET_BUFFER_BYTES, type TunnelContext } from '../open-udp.js'
 import { PeerNames } from '../peer-names.js'
 import { portOptions } from '../port-options.js'
 import type { Facts, Transport } from '../transport.js'
@@ -22,12 +22,11 @@ export async function openUdpPeers(config: UdpPeersConfig, context: TunnelContex
   let transport: UdpPeersTransport
   try {
     await names.set(config.peers)
-    const fd = openBoundUdp(context.os.layout, listen, {
-      fragment: config.fragment,
-      sendBytes: SOCKET_BUFFER_BYTES,
-      receiveBytes: SOCKET_BUFFER_BYTES,
-    })
-    transport = new UdpPeersTransport(config, context, names, fd)
+    const { fragment } = config
+    const options = { fragment, sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES }
+    const fd = openBoundUdp(context.os.layout, listen, options)
+    const lanes = openLanes(context.os.layout, fd, 'address-and-port', options, hasOnePeer(config) ? 1 : MAX_LANES)
+    transport = new UdpPeersTransport(config, context, names, fd, lanes)
   } catch (error) {
     names.close()
     throw error
@@ -43,15 +42,17 @@ class UdpPeersTransport implements Transport<UdpPeersConfig> {
   readonly #layout: Layout
   readonly #names: PeerNames
   readonly #fd: number
+  readonly #lanes: readonly number[]
   readonly #family: 4 | 6
   #closed = false
 
-  constructor(config: UdpPeersConfig, context: TunnelContext, names: PeerNames, fd: number) {
+  constructor(config: UdpPeersConfig, context: TunnelContext, names: PeerNames, fd: number, lanes: readonly number[]) {
     this.config = config
     this.#context = context
     this.#layout = context.os.layout
     this.#names = names
     this.#fd = fd
+    this.#lanes = lanes
     const local = localAddress(this.#layout, fd) ?? literalAddress(config.listen)
     this.#family = local.ip.length === 4 ? 4 : 6
     this.where = formatInetAddress(local)
@@ -72,6 +73,7 @@ class UdpPeersTransport implements Transport<UdpPeersConfig> {
     const options: UdpPeersOptions = {
       mode: 'peers',
       fd: this.#fd,
+      lanes: this.#lanes,
       single: hasOnePeer(this.config),
       ...portOptions(this.config.port),
       ...this.#settings(),
@@ -112,7 +114,7 @@ class UdpPeersTransport implements Transport<UdpPeersConfig> {
     if (this.#closed) return
     this.#closed = true
     this.#names.close()
-    closeSocket(this.#fd)
+    for (const fd of [this.#fd, ...this.#lanes]) closeSocket(fd)
   }
 
   peersChanged(): void {

@@ -35,6 +35,9 @@ import { VxlanSender } from './sender.js'
 /** Configured and learned ones together. */
 export const MAX_REMOTES = 1024
 
+const PEER_LIMIT =
+  'remotes are refused and hear nothing, because all places for learned remotes are taken: raise maxRemotes, or allow fewer sources'
+
 class Remote {
   /** As configured; null for one that was learned. */
   readonly key: string | null
@@ -88,7 +91,7 @@ export class VxlanEndpoint implements Network {
     this.#spec = spec
     this.#options = options
     this.#settings = options
-    this.#receiver = VxlanReceiver.of(host, options.fd)
+    this.#receiver = VxlanReceiver.of(host, options.fds)
     this.#table = new RemoteTable(options.maxEntries, MAX_REMOTES, options.ageingMs, randomBytes(4).readInt32LE())
     this.#sender = new VxlanSender(
       host.os,
@@ -116,8 +119,8 @@ export class VxlanEndpoint implements Network {
     this.#receiver.add(this)
   }
 
-  receive(_fd: number, batch: ReceiveBatch): number {
-    return this.#receiver.receive(batch)
+  receive(fd: number, batch: ReceiveBatch): number {
+    return this.#receiver.receive(fd, batch)
   }
 
   accept(
@@ -180,12 +183,13 @@ export class VxlanEndpoint implements Network {
   }
 
   close(): void {
-    this.#receiver.remove(this)
+    this.abandon()
     this.#host.removePort(this.#port)
   }
 
   /** The socket is shared with other networks, and one of those reads it from now on. */
   abandon(): void {
+    for (const remote of this.#remotes) if (remote !== null) this.#receiver.lanes.remove(remote.address)
     this.#receiver.remove(this)
   }
 
@@ -243,6 +247,7 @@ export class VxlanEndpoint implements Network {
     this.#remotes[number] = remote
     this.#present.push(number)
     this.#sources.add(withoutPort(address), remote)
+    this.#receiver.lanes.add(address)
     if (key === null) this.#learned++
     return remote
   }
@@ -250,6 +255,7 @@ export class VxlanEndpoint implements Network {
   #forget(remote: Remote): void {
     this.#table.forget(remote.number)
     this.#sources.remove(remote)
+    this.#receiver.lanes.remove(remote.address)
     this.#remotes[remote.number] = null
     this.#present.splice(this.#present.indexOf(remote.number), 1)
     if (remote.key === null) this.#learned--
@@ -270,6 +276,7 @@ export class VxlanEndpoint implements Network {
 
   #refuse(reason: 'stranger' | 'peer-limit'): null {
     this.#host.countDrop(this.index, reason)
+    if (reason === 'peer-limit') this.#host.raise(this.#spec.name, 'peer-limit', PEER_LIMIT)
     return null
   }
 

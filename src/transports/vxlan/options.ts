@@ -25,8 +25,8 @@ export interface VxlanOptions extends RemoteSettings {
   policy: EgressPolicy
   staticAddresses: readonly number[]
   vni: number
-  /** Datagrams come in here; shared by all networks on this address. Made and closed by the main thread. */
-  fd: number
+  /** Datagrams come in here; shared by all networks on this address, in the order in which they were bound. Made and closed by the main thread. */
+  fds: readonly number[]
   /** Datagrams leave by one of these, which one the flow decides. Shared likewise. */
   sendFds: readonly number[]
   /** Learned remotes answer where we listen: RFC 7348 has one port for a fabric. */

@@ -1,5 +1,6 @@
 /**
- * The way in: one socket for all networks on an address, since the port is the fabric's and the VNI tells networks apart.
+ * The way in: the same sockets for all networks on an address, since the port is the fabric's and the VNI tells networks apart. Which of
+ * the sockets a datagram comes by, its remote decides (receive-lanes.ts).
  *
  * Every network is an endpoint of its own, and a descriptor has one endpoint that reads it. So the first network on a socket reads for
  * all of them; when it goes, the next one does. Datagrams that belong to none are counted by the one that reads.
@@ -10,8 +11,8 @@ import type { Endpoint, EndpointHost } from '../../dataplane/endpoint.js'
 import { BATCH, type ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { MessageVector } from '../../os/message-vector.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
-import { receiveOverflows } from '../../os/udp-socket.js'
 import { VXLAN_HEADER_SIZE, vniOf } from '../../wire/vxlan.js'
+import { ReceiveLanes } from '../receive-lanes.js'
 
 const NAME_WORDS = SOCKADDR_UN_STORAGE >> 2
 
@@ -40,28 +41,30 @@ export class VxlanReceiver {
 
   readonly #host: EndpointHost
   readonly #fd: number
+  /** Knows the remotes of all networks. */
+  readonly lanes: ReceiveLanes
   readonly #networks = new Map<number, Network>()
   readonly #vector: MessageVector
   readonly #placed: Int32Array
   #reader: Network | null = null
   #last: Network | null = null
-  #overflows: number
 
-  /** The receiver of a socket; the networks on it share one. */
-  static of(host: EndpointHost, fd: number): VxlanReceiver {
+  /** The receiver of these sockets; the networks on them share one. */
+  static of(host: EndpointHost, fds: readonly number[]): VxlanReceiver {
+    const [fd] = fds
     const receivers = VxlanReceiver.#byHost.get(host) ?? new Map<number, VxlanReceiver>()
     VxlanReceiver.#byHost.set(host, receivers)
-    const receiver = receivers.get(fd) ?? new VxlanReceiver(host, fd)
+    const receiver = receivers.get(fd) ?? new VxlanReceiver(host, fds)
     receivers.set(fd, receiver)
     return receiver
   }
 
-  private constructor(host: EndpointHost, fd: number) {
+  private constructor(host: EndpointHost, fds: readonly number[]) {
     this.#host = host
-    this.#fd = fd
+    this.#fd = fds[0]
+    this.lanes = new ReceiveLanes(host, fds, 'address')
     this.#vector = new MessageVector(host.os.layout, BATCH, true)
     this.#placed = new Int32Array(BATCH).fill(-1)
-    this.#overflows = receiveOverflows(host.os.layout, fd)
   }
 
   add(network: Network): void {
@@ -73,15 +76,16 @@ export class VxlanReceiver {
     this.#networks.delete(network.vni)
     if (this.#last === network) this.#last = null
     if (this.#reader !== network) return
-    this.#host.unwatch(this.#fd)
+    this.lanes.unwatch()
     this.#reader = null
     const [next] = this.#networks.values()
     if (next !== undefined) this.#read(next)
     else VxlanReceiver.#byHost.get(this.#host)?.delete(this.#fd)
   }
 
-  receive(batch: ReceiveBatch): number {
+  receive(fd: number, batch: ReceiveBatch): number {
     const vector = this.#vector
+    this.lanes.refresh(this.#host.now())
     const { pool, os } = this.#host
     const { offset } = batch
     for (let i = 0; i < offset.length; i++) {
@@ -90,8 +94,9 @@ export class VxlanReceiver {
       const address = pool.address + offset[i] - VXLAN_HEADER_SIZE
       vector.setBuffer(i, address, pool.capacity + VXLAN_HEADER_SIZE)
     }
-    const count = os.receiveMessages(this.#fd, vector, offset.length)
+    const count = os.receiveMessages(fd, vector, offset.length)
     if (count <= 0) return 0
+    this.lanes.heard(fd, vector)
     const now = this.#host.now() | 0
     for (let i = 0; i < count; i++) {
       batch.length[i] = Math.max(0, vector.length(i) - VXLAN_HEADER_SIZE)
@@ -104,9 +109,7 @@ export class VxlanReceiver {
   /** What the kernel lost, counted once for all networks. */
   tick(network: Network): void {
     if (network !== this.#reader) return
-    const overflows = receiveOverflows(this.#host.os.layout, this.#fd)
-    const lost = (overflows - this.#overflows) >>> 0
-    this.#overflows = overflows
+    const lost = this.lanes.tick(this.#host.now())
     if (lost > 0) this.#host.countDrop(network.index, 'receive-buffer', lost)
   }
 
@@ -131,7 +134,7 @@ export class VxlanReceiver {
 
   #read(network: Network): void {
     this.#reader = network
-    this.#host.watch(network, this.#fd)
+    this.lanes.watch(network)
   }
 
   #refuse(reason: 'tunnel-header' | 'unknown-vni'): number {

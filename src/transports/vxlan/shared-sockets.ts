@@ -7,10 +7,11 @@ import type { Os } from '../../os/os.js'
 import type { InetAddress } from '../../os/sockaddr-in.js'
 import { closeSocket } from '../../os/unix-socket.js'
 import { formatInetAddress } from '../inet-text.js'
-import { openBoundUdp, SOCKET_BUFFER_BYTES } from '../open-udp.js'
+import { MAX_LANES, openBoundUdp, openLanes, SOCKET_BUFFER_BYTES } from '../open-udp.js'
 
 export interface VxlanSockets {
-  readonly fd: number
+  /** To receive on: the first one, and its lanes. */
+  readonly fds: readonly number[]
   readonly sendFds: readonly number[]
 }
 
@@ -48,7 +49,7 @@ export function releaseVxlanSockets(os: Os, listen: InetAddress): void {
   const open = shared.get(os)?.get(key)
   if (open === undefined || --open.users > 0) return
   shared.get(os)?.delete(key)
-  for (const fd of new Set([open.fd, ...open.sendFds])) closeSocket(fd)
+  for (const fd of new Set([...open.fds, ...open.sendFds])) closeSocket(fd)
 }
 
 function openSockets(os: Os, listen: InetAddress, { fragment, sourcePorts }: VxlanSocketOptions): VxlanSockets {
@@ -64,5 +65,6 @@ function openSockets(os: Os, listen: InetAddress, { fragment, sourcePorts }: Vxl
     for (const each of [fd, ...sendFds]) closeSocket(each)
     throw error
   }
-  return { fd, sendFds: sourcePorts === 0 ? [fd] : sendFds }
+  const fds = [fd, ...openLanes(layout, fd, 'address', sizes, MAX_LANES)]
+  return { fds, sendFds: sourcePorts === 0 ? [fd] : sendFds }
 }

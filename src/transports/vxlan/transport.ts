@@ -73,7 +73,7 @@ class VxlanTransport implements Transport<VxlanConfig> {
     const { vni, port } = this.config
     const options: VxlanOptions = {
       vni,
-      fd: this.#sockets.fd,
+      fds: this.#sockets.fds,
       sendFds: this.#sockets.sendFds,
       port: this.#listen.port,
       maxEntries: port.fdb.maxEntries,

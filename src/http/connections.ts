@@ -11,12 +11,14 @@
  * One address (a /64 of IPv6) may hold half of the places; past that, it takes from itself. All users of this machine are one address
  * on loopback, and none on a unix socket, so there it does not apply.
  *
- * A connection that became a WebSocket is counted by its transport, not here.
+ * A connection that became a WebSocket is counted by its transport, not here. One that offers another protocol in vain keeps its
+ * place: the server takes its socket a second time (ignored-upgrade.ts), of which the TLS server tells with 'secureConnection' alone.
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { addressKey } from '../failure-limit.js'
 import { isLoopback } from './guard.js'
+import { asksForWebSocket } from './ignored-upgrade.js'
 
 /** Of all places, what one address may hold. */
 const SHARE = 1 / 2
@@ -53,7 +55,9 @@ export class Connections {
   /** Seats every connection of the server from now on. */
   watch(server: Server): void {
     // Of a TLS server, 'connection' comes before the handshake, with the socket that holds the descriptor.
-    server.on('connection', (socket: Socket) => this.#seat(socket))
+    server.on('connection', (socket: Socket) => {
+      if (this.#of(socket)?.socket !== socket) this.#seat(socket)
+    })
     server.on('request', ({ socket }, response) => {
       const place = this.#of(socket)
       if (place === undefined) return
@@ -63,8 +67,8 @@ export class Connections {
         place.since = ++this.#clock
       })
     })
-    server.on('upgrade', (_request, socket) => {
-      const place = this.#of(socket as Socket)
+    server.on('upgrade', (request, socket) => {
+      const place = asksForWebSocket(request) ? this.#of(socket as Socket) : undefined
       if (place !== undefined) this.#release(place)
     })
   }

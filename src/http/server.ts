@@ -293,6 +293,8 @@ function makeServer(handler: RequestListener, { tls }: HttpConfig): Server {
           { ...options, ...readTlsFiles(tls, 'http.tls'), handshakeTimeout: limits.tlsHandshakeMs },
           handler,
         )
+  // All that fit into headerBytes: Node.js hides those past 2,000, and what they say would not be checked.
+  server.maxHeadersCount = 0
   server.maxRequestsPerSocket = limits.requestsPerSocket
   server.setTimeout(limits.idleMs)
   return server

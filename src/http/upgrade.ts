@@ -10,7 +10,7 @@ import type { Logger } from '../log.js'
 import type { UpgradeRoutes } from '../upgrade-routes.js'
 import { type AccessControl, presentedToken } from './access.js'
 import { type Door, refusal } from './guard.js'
-import { answerWithoutUpgrade, watchAnswers } from './ignored-upgrade.js'
+import { answerWithoutUpgrade, asksForWebSocket, watchAnswers } from './ignored-upgrade.js'
 import { HttpProblem, sendOnSocket } from './problem.js'
 
 interface UpgradeParts {
@@ -26,7 +26,7 @@ export function serveUpgrades(server: Server, { routes, door, access, log }: Upg
   const isAnswered = watchAnswers(server)
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    if (!asksForWebSocket(request)) {
       if (isAnswered(socket)) answerWithoutUpgrade(server, request, socket, head)
       else socket.destroy()
       return

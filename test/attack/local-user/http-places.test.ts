@@ -39,6 +39,10 @@ describe('400 connections without a token', () => {
     ['that say nothing', ''],
     ['that ask and are refused', 'GET /v1/ports HTTP/1.1\r\nHost: localhost\r\n\r\n'],
     ['that ask for a probe', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    [
+      'that offer another protocol with a probe',
+      'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+    ],
     ['that send half a header', 'GET /v1/ports HTTP/1.1\r\nHost: localhost\r\n'],
   ] as const) {
     it(`${what} keep neither a client with the token nor a probe out`, async () => {

@@ -102,8 +102,23 @@ describe('places for connections', () => {
     const socket = connect()
     connect().destroy()
     assert.equal(connections.size, 1)
-    server.emit('upgrade', {}, socket)
+    server.emit('upgrade', { headers: { upgrade: 'websocket' } }, socket)
     assert.equal(connections.size, 0)
+    socket.destroy()
+    assert.equal(connections.size, 0)
+  })
+
+  it('are kept by connections that offer another protocol in vain, also where the server takes them a second time', () => {
+    const { connect, connections, server } = rig(4)
+    const socket = connect()
+    const offer = () => server.emit('upgrade', { headers: { upgrade: 'h2c' } }, socket)
+    for (let i = 0; i < 3; i++) {
+      offer()
+      assert.equal(connections.size, 1)
+      server.emit('connection', socket)
+      assert.equal(connections.size, 1)
+    }
+    assert.equal(socket.listenerCount('close'), 1)
     socket.destroy()
     assert.equal(connections.size, 0)
   })

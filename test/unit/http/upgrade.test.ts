@@ -166,4 +166,45 @@ describe('an offer of another protocol than WebSocket', () => {
       await server.close()
     }
   })
+
+  it('is ignored a few times on one connection; the answer then says that it is the last one', async () => {
+    const server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    const warnings: Error[] = []
+    const remember = (warning: Error) => warnings.push(warning)
+    process.on('warning', remember)
+    try {
+      const { hostname, port } = new URL(server.url)
+      const socket = createConnection({ host: hostname, port: Number(port) })
+      const closed = once(socket, 'close')
+      let answers = 0
+      const ask = () =>
+        socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+      socket.on('data', (bytes: Buffer) => {
+        assert.match(String(bytes), /^HTTP\/1\.1 200 /)
+        answers++
+        if (/^connection: close\r$/im.test(String(bytes))) socket.end()
+        else if (answers < 50) ask()
+      })
+      ask()
+      await closed
+      assert.equal(answers, 8)
+      assert.deepEqual(warnings, [])
+    } finally {
+      process.off('warning', remember)
+      await server.close()
+    }
+  })
+})
+
+describe('a request with more headers than Node.js lists by default', () => {
+  it('is checked by all of them', async () => {
+    const server = await serve(fakeView(), '127.0.0.1:0', recordingLog())
+    try {
+      const many = 'a:\r\n'.repeat(2500)
+      const request = `GET /v1/ports HTTP/1.1\r\nHost: localhost\r\n${many}Origin: http://evil.example\r\n`
+      assert.match(await askRaw(server.url, `${request}Connection: close\r\n\r\n`), /^HTTP\/1\.1 403 .*"wrong-origin"/s)
+    } finally {
+      await server.close()
+    }
+  })
 })

@@ -41,6 +41,8 @@ export interface Layout {
     /** Ignores net.core.?mem_max; needs CAP_NET_ADMIN. Null where there is no such thing. */
     SO_SNDBUFFORCE: number | null
     SO_RCVBUFFORCE: number | null
+    /** Bytes sent and not read yet (include/uapi/linux/sockios.h); null where it does not tell of datagrams. */
+    SIOCOUTQ: number | null
     MSG_DONTWAIT: number
     /**
      * Makes recvmsg(2) and recvmmsg(2) return the length a datagram had, not what of it fitted. 0 on macOS, which only says in the
@@ -140,6 +142,7 @@ export const linuxLayout: Layout = {
     SO_RCVBUF: 8,
     SO_SNDBUFFORCE: 32,
     SO_RCVBUFFORCE: 33,
+    SIOCOUTQ: 0x5411,
     MSG_DONTWAIT: 0x40,
     MSG_TRUNC: 0x20,
     O_NONBLOCK: 0x800,
@@ -227,6 +230,7 @@ export const darwinLayout: Layout = {
     SO_RCVBUF: 0x1002,
     SO_SNDBUFFORCE: null,
     SO_RCVBUFFORCE: null,
+    SIOCOUTQ: null,
     MSG_DONTWAIT: 0x80,
     MSG_TRUNC: 0,
     O_NONBLOCK: 0x4,

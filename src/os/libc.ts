@@ -31,6 +31,8 @@ export const send = bind('long send(int fd, uintptr_t buffer, size_t length, int
 export const recv = bind('long recv(int fd, uintptr_t buffer, size_t length, int flags)')
 export const read = bind('long read(int fd, uintptr_t buffer, size_t length)')
 export const write = bind('long write(int fd, uintptr_t buffer, size_t length)')
+/** Linux only, where a fixed argument is passed as a variable one is. */
+export const ioctl = bind('int ioctl(int fd, unsigned long request, uintptr_t argument)')
 export const closeDescriptor = bind('int close(int fd)')
 export const pollDescriptors = bind('int poll(uintptr_t descriptors, unsigned long count, int timeout)')
 export const pipe = bind('int pipe(uintptr_t descriptors)')

@@ -57,6 +57,15 @@ export function sendBufferSize(layout: Layout, fd: number): number {
   return memory.words[0]
 }
 
+/**
+ * Bytes that were sent on the socket and not read yet, by any receiver, as the kernel charges them to its send buffer; 0 where it
+ * does not tell. `memory` takes the answer: 4 bytes.
+ */
+export function unreadBytes({ constants: { SIOCOUTQ } }: Layout, fd: number, memory: NativeMemory): number {
+  if (SIOCOUTQ === null || libc.ioctl(fd, SIOCOUTQ, memory.address) < 0) return 0
+  return memory.words[0]
+}
+
 function setSize(layout: Layout, fd: number, force: number | null, option: number, bytes: number): void {
   const value = new NativeMemory(8)
   const { SOL_SOCKET } = layout.constants

@@ -6,8 +6,8 @@
  *
  * Clients that connect to us (vfkit, libkrun) hear only the socket they connected to. So the first datagram of such a client, its
  * handshake, makes the socket its own, and a new one takes its place at the path (listening-sockets.ts); what accept(2) does for streams.
- * Clients that connect before the first of them was heard share a socket, and its send buffer; that is why it is not connected back to
- * one of them, which would shut the others out.
+ * Clients that connect before the first of them was heard share a socket, and take turns on it (shared-socket.ts); that is why it is not
+ * connected back to one of them, which would shut the others out.
  *
  * A peer that is gone keeps its place (id, counters) in case it comes back on the same address, until the place is needed.
  */
@@ -17,6 +17,7 @@ import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import { decodeUnixAddress, SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
+import * as unix from '../../os/unix-socket.js'
 import { DatagramSender } from '../datagram-sender.js'
 import { PeerTable } from '../peer-table.js'
 import { type SendFault, unixFaults } from '../send-fault.js'
@@ -31,6 +32,7 @@ import {
 } from './options.js'
 import { type Liveness, Peer, type Reach } from './peer.js'
 import { isResolvable, Refusals } from './refusals.js'
+import { SharedSocket } from './shared-socket.js'
 
 /** Peers probed in one tick; the rest follow in the next. */
 const PROBES_PER_TICK = 128
@@ -80,6 +82,7 @@ export class ManyPeersEndpoint implements Endpoint {
       this.#host.restorePort(this, this.#describe(port.name), port.index)
       this.#enter(peer)
       if (port.up) this.#host.portRestored(port.index)
+      this.#shareOut(peer.generation)
     }
   }
 
@@ -104,7 +107,10 @@ export class ManyPeersEndpoint implements Endpoint {
   transmit(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): number {
     const peer = this.#peerOf[port] as Peer
     if (peer.ownFd >= 0) return this.#sender.send(peer.ownFd, offsets, lengths, first, count)
-    return this.#sender.sendTo(peer.listeningFd, peer.memory, peer.address.length, offsets, lengths, first, count)
+    const { shared, memory, address, listeningFd } = peer
+    const admitted = shared === null ? count : shared.admit(peer.share, lengths, first, count, this.#host.now())
+    if (admitted === 0) return 0
+    return this.#sender.sendTo(listeningFd, memory, address.length, offsets, lengths, first, admitted)
   }
 
   fault(port: number, errno: number): Fault {
@@ -129,6 +135,8 @@ export class ManyPeersEndpoint implements Endpoint {
     if (platform === 'darwin') return -1
     const peer = this.#peerOf[port] as Peer
     if (peer.ownFd >= 0) return peer.ownFd
+    // On a shared socket a peer waits for others too, of which the kernel knows nothing.
+    if (peer.shared !== null) return -1
     // Towards a socket that is connected to us there is no queue limit, so the kernel refuses for want of send buffer only, and reports
     // that truthfully. Towards another it does not.
     return peer.connected ? peer.listeningFd : -1
@@ -192,6 +200,7 @@ export class ManyPeersEndpoint implements Endpoint {
     peer.up = true
     const descriptors = peer.ownFd >= 0 ? [peer.ownFd] : []
     this.#host.portUp(peer.port, { peer: label, restore: this.#restore(peer), descriptors })
+    this.#shareOut(peer.generation)
   }
 
   /** A client that was started again, before its end was noticed, hears the socket it connected to now, and no other. */
@@ -199,8 +208,11 @@ export class ManyPeersEndpoint implements Endpoint {
     const generation = this.#listening.generationOf(fd)
     // What its predecessor left behind in an older socket says nothing.
     if (generation < peer.generation) return
+    const before = peer.generation
     peer.generation = generation
     peer.listeningFd = fd
+    this.#shareOut(before)
+    this.#shareOut(generation)
     if (peer.connected) this.#handOff(generation)
     this.#host.portUp(peer.port, { peer: this.#labelOf(peer), restore: this.#restore(peer), descriptors: [] })
   }
@@ -252,6 +264,25 @@ export class ManyPeersEndpoint implements Endpoint {
       restore: { ...this.#restore(peer), ownFd: -1 } satisfies PeerRestore,
     })
     peer.release(this.#reach.share)
+    this.#shareOut(peer.generation)
+  }
+
+  /** Peers that one socket serves take turns on it; one that has a socket to itself does not. */
+  #shareOut(generation: number): void {
+    const peers = this.#peers.filter(peer => peer.up && peer.ownFd < 0 && peer.generation === generation)
+    const { layout } = this.#host.os
+    if (peers.length < 2 || layout.constants.SIOCOUTQ === null) {
+      for (const peer of peers) peer.shared = null
+      return
+    }
+    let shared = peers.find(peer => peer.shared !== null)?.shared ?? null
+    if (shared === null) {
+      const fd = this.#listening.fdOf(generation)
+      unix.sizeSocketBuffers(layout, fd, this.#reach.sendBufferBytes, 0)
+      shared = new SharedSocket(layout, fd)
+    }
+    for (const peer of peers) peer.shared = shared
+    shared.shares = peers.map(peer => peer.share)
   }
 
   /** Notices a VM that ended without a word, within a second, also when no frame is sent to it. */

@@ -10,6 +10,7 @@ import type { DescriptorShare } from '../../dataplane/descriptor-budget.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import type { Os } from '../../os/os.js'
 import * as unix from '../../os/unix-socket.js'
+import { Share, type SharedSocket } from './shared-socket.js'
 
 /**
  * What connecting to a peer told. `addressed`: it is connected to no socket, and there is no descriptor for a socket of its own. `denied`: this
@@ -39,6 +40,9 @@ export class Peer {
   generation = 0
   /** The listening socket it last spoke to: the one of `generation`. */
   listeningFd = -1
+  /** The socket of `generation`, while it serves other peers too. */
+  shared: SharedSocket | null = null
+  readonly share = new Share()
   /** When it went down; the oldest makes place for a new one. */
   downSince = 0
 

@@ -111,9 +111,20 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
 
   #adopt(fd: number): UnixgramSocket {
     unix.sizeSocketBuffers(this.#layout, fd, BUFFER_BYTES, BUFFER_BYTES)
+    if (this.config.role === 'listen' && this.config.peers === 'many') this.#keepReserve(fd)
     const socket = { fd, generation: (this.#sockets.at(-1)?.generation ?? 0) + 1 }
     this.#sockets.push(socket)
     return socket
+  }
+
+  /**
+   * The first client of a socket fills seven eighths of the send buffer at most. The data plane asks for all of it when it hears a second
+   * client, which may have connected long before it sent.
+   */
+  #keepReserve(fd: number): void {
+    if (this.#layout.platform !== 'linux') return
+    // Linux reports twice what was asked for.
+    unix.sizeSocketBuffers(this.#layout, fd, (unix.sendBufferSize(this.#layout, fd) * 7) / 16, 0)
   }
 
   #newest(): UnixgramSocket {

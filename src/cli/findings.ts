@@ -68,6 +68,8 @@ async function nativeLibrary(machine: Machine): Promise<Finding> {
 
 function runtimeDirectory(machine: Machine, path: string): Finding {
   const name = 'runtime directory'
+  const replaceable = machine.replaceableProblem(path)
+  if (replaceable !== undefined) return { name, status: 'fail', text: replaceable }
   const stat = machine.lstat(path)
   if (stat === undefined) {
     if (isMakeable(machine, path)) return { name, status: 'ok', text: `${path} will be made` }

@@ -1,6 +1,7 @@
 /** What doctor asks of the machine. An interface, so that other machines can be shown to it. */
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { replaceableProblem } from '../control/runtime-dir.js'
 
 export interface Machine {
   readonly platform: NodeJS.Platform
@@ -11,6 +12,8 @@ export interface Machine {
   stat(path: string): Pick<Stats, 'isDirectory' | 'uid' | 'mode'> | undefined
   /** The same of a link itself. */
   lstat(path: string): Pick<Stats, 'isDirectory' | 'uid' | 'mode'> | undefined
+  /** Why another user could put another directory in the place of this one; undefined where none could. */
+  replaceableProblem(path: string): string | undefined
   /** May this process read and write it? */
   isAccessible(path: string): boolean
   /** What a program prints; undefined when it fails. */
@@ -34,6 +37,7 @@ export const realMachine: Machine = {
   read: path => attempt(() => readFileSync(path, 'utf8')),
   stat: path => attempt(() => statSync(path)),
   lstat: path => attempt(() => lstatSync(path)),
+  replaceableProblem: path => replaceableProblem(path, process.getuid?.() ?? 0),
   isAccessible: path => attempt(() => accessSync(path, constants.R_OK | constants.W_OK) ?? true) ?? false,
   output: (program, args) =>
     attempt(() =>

@@ -27,10 +27,8 @@ import { untrustedAncestor } from '../os/folder-trust.js'
 export function ensureRuntimeDir(path: string, successor: number | null = null): () => void {
   const uid = process.getuid?.() ?? 0
   const about = { path: 'runtimeDir', value: path }
-  const untrusted = untrustedAncestor(path, [uid])
-  if (untrusted !== undefined) {
-    throw new OperatorError(`"${path}" can be replaced by another user: ${untrusted}; set another runtimeDir`, about)
-  }
+  const replaceable = replaceableProblem(path, uid)
+  if (replaceable !== undefined) throw new OperatorError(replaceable, about)
   const made = make(path)
   const stats = lstatSync(path)
   const problem = runtimeDirProblem(path, stats, uid, successor)
@@ -78,6 +76,12 @@ function make(path: string): boolean {
       cause: error,
     })
   }
+}
+
+/** Why another user could put another directory in the place of this one, which need not exist, with the way out. */
+export function replaceableProblem(path: string, uid: number): string | undefined {
+  const untrusted = untrustedAncestor(path, [uid])
+  return untrusted && `"${path}" can be replaced by another user: ${untrusted}; set another runtimeDir`
 }
 
 /** Why an existing directory cannot be the runtime directory, with the way out; `stats` are those of lstat(2), which follows no link. */

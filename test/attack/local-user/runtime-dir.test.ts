@@ -1,6 +1,6 @@
 /** Another user of the machine, and the folder that sockets are in: made first, put in its place, looked into. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -15,10 +15,12 @@ import {
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { Lab } from '../../support/lab.js'
+import { projectRoot } from '../../support/project-root.js'
 import { requirements } from '../../support/requires.js'
 import { SwitchProcess } from '../../support/switch-process.js'
 
 const MALLORY = 65_534
+const program = join(projectRoot, 'dist/cli/main.js')
 const needs = requirements({ platform: 'linux', root: true, commands: ['setpriv', 'mkdir', 'mv', 'ln'] })
 const vms = { name: 'vms', type: 'unixgram', listen: 'vms.sock' }
 const asMallory = (...command: string[]) =>
@@ -48,6 +50,12 @@ describe('a runtime directory that another user had a hand in', { ...needs, time
     assert.equal(code, 1)
     assert.equal(errors.length, 1)
     assert.match(errors[0]?.msg ?? '', reason)
+    // Doctor says what the start would say.
+    const { stdout, status } = spawnSync(process.execPath, [program, 'doctor', '--json', '-c', lab.path('switch.yaml')])
+    const { findings } = JSON.parse(String(stdout)) as { findings: { name: string; status: string; text: string }[] }
+    const found = findings.find(({ name }) => name === 'runtime directory')
+    assert.deepEqual([status, found?.status], [1, 'fail'])
+    assert.match(`runtimeDir: ${found?.text}`, reason)
   }
 
   it('is refused when that user made it first, and left as it is', async () => {

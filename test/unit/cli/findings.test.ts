@@ -25,6 +25,7 @@ const good: Machine = {
   read: path => files[path],
   stat: path => (path === '/run/t' || installed.includes(path) ? directory(1000, 0o700) : undefined),
   lstat: path => (path === '/run/t' ? directory(1000, 0o700) : undefined),
+  replaceableProblem: () => undefined,
   isAccessible: () => true,
   output: () => undefined,
   loadNativeLibrary: async () => ({}),
@@ -160,6 +161,8 @@ describe('doctor', () => {
       [{ lstat: () => directory(1000, 0o755) }, /has mode 0755, must be 0700/],
       [{ lstat: () => ({ ...directory(1000, 0o700), isDirectory: () => false }) }, /is not a directory/],
       [{ isAccessible: () => false }, /is not writable/],
+      [{ replaceableProblem: path => `"${path}" can be replaced` }, /^"\/run\/t" can be replaced$/],
+      [{ replaceableProblem: path => `"${path}" can be replaced`, lstat: () => undefined }, /can be replaced$/],
     ]
     for (const [machine, text] of cases) {
       const found = (await findings(machine)).get('runtime directory')

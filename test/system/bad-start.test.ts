@@ -144,7 +144,7 @@ describe('a switch that cannot start', { timeout: 120_000 }, () => {
       mkdirSync(lab.path('theirs'), { mode: 0o700 })
       chownSync(lab.path('theirs'), 65_534, 65_534)
       await refuses({ runtimeDir: lab.path('theirs'), transports: [vms], http: false }, 1, [
-        `runtimeDir: "${lab.path('theirs')}" belongs to user 65534, must be ours (user 0)`,
+        `runtimeDir: "${lab.path('theirs')}" belongs to user 65534, must be ours (user 0); set another runtimeDir`,
       ])
     })
 

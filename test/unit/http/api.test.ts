@@ -60,6 +60,27 @@ for (const kind of ['TCP', 'a unix socket'] as const) {
       view.troubled = undefined
     })
 
+    it('is ready, but degraded, while one transport has failed, and says which', async () => {
+      view.failure = 'the data plane found a fault'
+      const answer = await get('/readyz')
+      assert.deepEqual([answer.status, answer.body], [200, 'degraded\nvms: the data plane found a fault'])
+      view.isReady = false
+      assertProblem(await get('/readyz'), 503, 'not-ready', /^vms: the data plane found a fault$/)
+      view.isReady = true
+      view.failure = null
+    })
+
+    it('refuses a name for a port that could be that of another one, or is none', async () => {
+      for (const name of ['vms:9', 'a:', ':', 'A', '', 'a b', 'a/b', `a${'b'.repeat(63)}`]) {
+        const answer = await ask(server.url, '/v1/ports/1', {
+          method: 'PATCH',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ name }),
+        })
+        assertProblem(answer, 400, 'invalid-request', /^name: .*lower-case letters/)
+      }
+    })
+
     it('shows the switch, its ports and its transports as the view has them', async () => {
       view.counters.cells[view.counters.portRow(1) + PortField.receiveFrames] = 7
       assert.deepEqual(await json('/v1/switch'), view.info())

@@ -16,6 +16,8 @@ export interface FakeView extends SwitchView {
   findingList: FindingView[]
   troubled: string | undefined
   isReady: boolean
+  /** Why the transport has failed. */
+  failure: string | null
 }
 
 export function fakePort(id: number, peer: string | null): Omit<PortView, 'counters' | 'up'> {
@@ -60,6 +62,7 @@ export function fakeView(): FakeView {
     findings: () => ({ findings: view.findingList, notListed: 0 }),
     troubled: undefined,
     isReady: true,
+    failure: null,
     info: () => ({
       name: 'lab',
       version: '1.2.3',
@@ -88,8 +91,8 @@ export function fakeView(): FakeView {
         config: { name: 'vms', type: 'unixgram' },
         forwards: null,
         ports: view.portList.length,
-        state: 'serving',
-        reason: null,
+        state: view.failure === null ? 'serving' : 'failed',
+        reason: view.failure,
         failures: 0,
         drops: counters.readEndpoint(0),
         findings: [],

@@ -10,6 +10,7 @@ import type { EndpointMessage, Event, RestoredPort } from '#src/dataplane/messag
 import { type EndpointDropReason, SwitchField } from '#src/dataplane/shared-memory.js'
 import { HANDOFF_BURST, MAX_RETIRED, RETIRE_MS } from '#src/transports/unixgram/listening-sockets.js'
 import { ManyPeersEndpoint } from '#src/transports/unixgram/many-peers.js'
+import type { ManyPeersOptions } from '#src/transports/unixgram/options.js'
 import { openUnixgram, type UnixgramTransport } from '#src/transports/unixgram/transport.js'
 import { ALICE, BROADCAST, frame } from '../../support/frames.js'
 import { RawPeer, type RawPeerOptions } from '../../support/raw-peer.js'
@@ -180,6 +181,29 @@ describe('many peers on one path', () => {
     // The one that left later still has its place.
     say(bind(join(folder, 'vm1'), { sendTo: path() }))
     assert.equal(portEvents('port-up').at(-1)?.id, ids[1])
+  })
+
+  it('tells of a frame that is longer than the socket buffer towards a peer, and serves it all the same', () => {
+    const spec = transport.spec(0)
+    const options = spec.options as ManyPeersOptions
+    const policy = { ...options.policy, maxFrameSize: 65_550 }
+    const smallest = { ...options, policy, sendBufferBytes: 16_384 }
+    plane.start(65_550, [{ ...spec, options: smallest, ports: [] }], (each, host) => new ManyPeersEndpoint(each, host))
+    const [alice, bob] = ['alice', 'bob'].map(name =>
+      bind(join(folder, name), { sendTo: path(), maxFrameSize: 65_550 }),
+    ) as [RawPeer, RawPeer]
+    say(bob)
+    for (const length of [40_000, 40_000, 1000]) {
+      assert.equal(alice.sendNow(frame(BROADCAST, ALICE, length)).error, null)
+      turn()
+    }
+    assert.deepEqual(
+      bob.receiveNow().map(({ length }) => length),
+      [1000],
+    )
+    const told = raised().filter(([code]) => code === 'peer-frame-size')
+    assert.equal(told.length, 1)
+    assert.match(told[0]?.[1] as string, /raise net\.core\.wmem_max, or lower maxFrameSize/)
   })
 
   describe('a peer that cannot be served is counted, and told of once:', () => {

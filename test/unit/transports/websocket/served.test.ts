@@ -103,6 +103,7 @@ describe('a served WebSocket', () => {
         const { alice } = await pair(rig)
         await refused(rig, 503)
         await dropped(rig, 'peer-limit')
+        assert.match(rig.findings.now.get('peer-limit') ?? '', /^no more than 2 clients are served: raise maxPeers$/)
         alice.leave()
         await until(() => clients(rig) === 1, 'the first has gone')
         await connect(rig)

@@ -24,6 +24,7 @@ export type RefusedCode =
   | 'file-changed'
   | 'not-saved'
   | 'interrupted'
+  | 'busy'
   | 'not-enough-memory'
 
 /** What is asked for does not fit what is there. `message` is one sentence. */

@@ -95,6 +95,8 @@ export interface FdbQuery {
   readonly mac?: number | undefined
   readonly offset: number
   readonly limit: number
+  /** Whether who asked has gone, so that the rest of the work can be left out. */
+  readonly isGone?: () => boolean
 }
 
 export interface FdbPageView {
@@ -128,6 +130,7 @@ export interface SwitchView {
   transports(): TransportView[]
   interfaces(): InterfaceView[]
   /** A page of the filtering database, in order of address. */
+  /** Rejects with Refused `busy` when too many wait. */
   fdb(query: FdbQuery): Promise<FdbPageView>
   /** What is wrong now: errors first, then the oldest first. `notListed` counts what exceeded a bound. */
   findings(): { findings: FindingView[]; notListed: number }

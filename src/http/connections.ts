@@ -11,6 +11,9 @@
  * One address (a /64 of IPv6) may hold half of the places; past that, it takes from itself. All users of this machine are one address
  * on loopback, and none on a unix socket, so there it does not apply.
  *
+ * One connection may have a few requests without an answer at once. Node.js starts to serve every request of a pipeline (RFC 9112
+ * section 9.3.2) as soon as it is read, so without this bound one connection could have thousands of them worked at.
+ *
  * A connection that became a WebSocket is counted by its transport, not here. One that offers another protocol in vain keeps its
  * place: the server takes its socket a second time (ignored-upgrade.ts), of which the TLS server tells with 'secureConnection' alone.
  */
@@ -22,6 +25,8 @@ import { asksForWebSocket } from './ignored-upgrade.js'
 
 /** Of all places, what one address may hold. */
 const SHARE = 1 / 2
+/** Requests without an answer that one connection may have; past them, it is closed. */
+const MOST_PIPELINED = 8
 
 interface Place {
   readonly key: unknown
@@ -58,9 +63,16 @@ export class Connections {
     server.on('connection', (socket: Socket) => {
       if (this.#of(socket)?.socket !== socket) this.#seat(socket)
     })
-    server.on('request', ({ socket }, response) => {
+    // Before the handler, which does nothing for a socket that is destroyed.
+    server.prependListener('request', ({ socket }, response) => {
       const place = this.#of(socket)
       if (place === undefined) return
+      if (place.open === MOST_PIPELINED) {
+        this.closed++
+        this.#release(place)
+        socket.destroy()
+        return
+      }
       place.open++
       response.once('close', () => {
         place.open--

@@ -55,7 +55,9 @@ export function refusal(request: Asked, door: Door, allowedOrigins: readonly str
     return {
       status: 421,
       code: 'wrong-host',
-      detail: 'The Host header names another host; use the address itself or a name from http.allowedHosts.',
+      detail:
+        `The Host header is ${quoted(request.headers.host)}, which is no name of this switch. Ask for the address itself, or add the ` +
+        'name to http.allowedHosts; a proxy must pass on the Host header that it was sent.',
     }
   }
   if (request.headers.origin === undefined) return undefined
@@ -64,7 +66,18 @@ export function refusal(request: Asked, door: Door, allowedOrigins: readonly str
   // A proxy in front of us may speak TLS where we do not.
   if (door.allowedHosts.includes(host.name) && origin === secureOrigin(request.headers.host)) return undefined
   if (allowedOrigins.some(allowed => normalOrigin(allowed) === origin)) return undefined
-  return { status: 403, code: 'wrong-origin', detail: 'Requests from pages of another origin are refused.' }
+  return {
+    status: 403,
+    code: 'wrong-origin',
+    detail:
+      `The request is from a page of ${quoted(request.headers.origin)} and for the host ${quoted(request.headers.host)}; requests from ` +
+      'pages of another origin are refused. A proxy must pass on the Host header that it was sent, and http.allowedHosts must list that name.',
+  }
+}
+
+/** What a client wrote, at a length fit for a sentence. */
+function quoted(text = ''): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text)
 }
 
 /** Node keeps only the first of several. */

@@ -86,6 +86,7 @@ const statusOf: Readonly<Record<RefusedCode, number>> = {
   'file-changed': 409,
   'not-saved': 409,
   interrupted: 503,
+  busy: 503,
   'not-enough-memory': 507,
 }
 
@@ -93,7 +94,7 @@ function problem(status: number, code: string, detail: string): Problem {
   return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail }
 }
 
-/** The path a request asked for; its query may hold a MAC address, which is nobody's business in a log. */
+/** The path a request asked for; its query may hold a MAC address, which does not belong in a log. */
 export function pathOf(request: FastifyRequest): string {
   const query = request.url.indexOf('?')
   return query < 0 ? request.url : request.url.slice(0, query)

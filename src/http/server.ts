@@ -206,6 +206,7 @@ function makeApp(parts: AppParts): {
 
   app.decorateRequest('identity')
   app.addHook('onRequest', async (request, reply) => {
+    if (request.raw.socket.destroyed) throw new HttpProblem(503, 'interrupted', 'The client is gone.')
     reply.headers(securityHeaders)
     const needed = accessOf(request)
     try {

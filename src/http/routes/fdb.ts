@@ -9,6 +9,7 @@ import type { App } from './app.js'
 
 const noSuchEntry = '`no-such-entry`: the address is not in the filtering database.'
 const noSuchPort = '`no-such-port`: there is no port with this id or name.'
+const tooBusy = '`busy`: too many clients wait for the table; try again.'
 
 export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): void {
   const entryOf = async (mac: string): Promise<FdbEntryView> => {
@@ -29,9 +30,11 @@ export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): v
           'In order of address. While addresses come and go, one that does may be on a page or not; the table at rest is shown exactly.',
         querystring: fdbQuery,
         response: { 200: fdbPageSchema },
+        problems: { 503: tooBusy },
       },
     },
-    ({ query: { mac, ...query } }) => view.fdb({ ...query, mac: mac === undefined ? undefined : parseMac(mac) }),
+    ({ query: { mac, ...query }, raw: { socket } }) =>
+      view.fdb({ ...query, mac: mac === undefined ? undefined : parseMac(mac), isGone: () => socket.destroyed }),
   )
 
   app.get(
@@ -44,7 +47,7 @@ export function fdbRoutes(app: App, view: SwitchView, control: SwitchControl): v
         params: macParameters,
         querystring: noQuery,
         response: { 200: fdbEntrySchema },
-        problems: { 404: noSuchEntry },
+        problems: { 404: noSuchEntry, 503: tooBusy },
       },
     },
     ({ params: { mac } }) => entryOf(mac),

@@ -117,6 +117,10 @@ export class OwnListener {
 
   #refusal(request: IncomingMessage, address: string): Refusal | null {
     const { path, allowedOrigins, tls } = this.#config
+    // An offer of another protocol, such as h2c by `curl --http2`.
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      return { status: 426, code: 'upgrade-required', detail: 'This listener speaks WebSocket and nothing else.' }
+    }
     if ((request.url ?? '').split('?', 1)[0] !== path) {
       return { status: 404, code: 'not-found', detail: 'There is nothing at this path.' }
     }

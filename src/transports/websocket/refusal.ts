@@ -14,10 +14,10 @@ export interface Refusal {
 export function refuse(socket: Duplex, { status, code, detail }: Refusal): void {
   const title = STATUS_CODES[status] ?? 'Error'
   const body = JSON.stringify({ type: 'about:blank', title, status, code, detail })
-  const challenge = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : ''
+  const extra = { 401: 'WWW-Authenticate: Bearer\r\n', 426: 'Upgrade: websocket\r\n' }[status] ?? ''
   socket.on('error', () => socket.destroy())
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\n${challenge}Content-Type: application/problem+json\r\n` +
+    `HTTP/1.1 ${status} ${title}\r\n${extra}Content-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
   // A client that does not close its side is not waited for.

@@ -122,4 +122,15 @@ describe('places for connections', () => {
     socket.destroy()
     assert.equal(connections.size, 0)
   })
+
+  it('are lost with more than eight requests without an answer', () => {
+    const { connect, ask, connections } = rig(4)
+    const socket = connect()
+    const answer = Array.from({ length: 8 }, () => ask(socket))
+    answer[0]?.()
+    ask(socket)
+    assert.equal(socket.destroyed, false)
+    ask(socket, false)
+    assert.deepEqual([socket.destroyed, connections.size, connections.closed], [true, 0, 1])
+  })
 })

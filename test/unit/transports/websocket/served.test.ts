@@ -8,6 +8,7 @@ import { type Role, WebSocketRig } from '../../../conformance/websocket-rig.js'
 import { ALICE, BOB, BROADCAST, frame } from '../../../support/frames.js'
 import { until } from '../../../support/until.js'
 import { WebSocketPeer } from '../../../support/websocket-peer.js'
+import { ask } from '../../http/client.js'
 
 const SECRET = 'correct-horse-battery-staple'
 const folder = mkdtempSync(join(tmpdir(), 'tapswitch-'))
@@ -162,6 +163,13 @@ describe('a served WebSocket', () => {
     const rig = await serve()
     const url = rig.url.replace('ws:', 'http:')
     assert.equal((await fetch(url)).status, 426)
+    const offer = {
+      connection: 'upgrade, http2-settings',
+      upgrade: 'h2c',
+      'http2-settings': 'AAMAAABkAAQAoAAAAAIAAAAA',
+    }
+    const { status, headers } = await ask(url, '/', { headers: offer })
+    assert.deepEqual([status, headers.upgrade, headers.connection], [426, 'websocket', 'close'], 'an offer of h2c')
     await assert.rejects(WebSocketPeer.connect(`${rig.url}/more`), /404/)
   })
 

@@ -1,5 +1,7 @@
 /** The API as this page uses it: the fields it shows, and the stream of events. */
+import { followEvents } from './event-feed.js'
 import { forgetSession, sessionHeaders, showRole } from './session.js'
+import { isOfType, noAnswer, wordsOf } from './trouble.js'
 
 export interface Port {
   id: number
@@ -46,23 +48,28 @@ export interface SwitchEvent {
   data: Record<string, unknown>
 }
 
-/** The answer; rejects with the words of the problem. Where the switch asks for a token, the browser has asked its user. */
+/** Milliseconds that a look may take; the switch answers in a few. */
+const PATIENCE_MS = 10_000
+
+/** The answer; rejects with words for people. Where the switch asks for a token, the browser has asked its user. */
 export async function ask(path: string, options: RequestInit = {}): Promise<Response> {
-  const response = await fetch(path, { ...options, headers: sessionHeaders(), cache: 'no-store' })
+  const request = fetch(path, { ...options, headers: sessionHeaders(), cache: 'no-store' })
+  const response = await request.catch(() => Promise.reject(new Error(noAnswer)))
   if (response.ok) return response
   if (response.status === 401 && forgetSession()) {
     void showRole('The session of this page has ended. ')
     return ask(path, options)
   }
-  const problem = (await response.json().catch(() => ({}))) as { detail?: string }
-  throw new Error(problem.detail ?? `the switch answered with status ${response.status}`)
+  throw new Error(await wordsOf(response, location.host))
 }
 
 export async function askJson<Answer>(path: string): Promise<Answer> {
-  return (await ask(path)).json() as Promise<Answer>
+  const response = await ask(path, { signal: AbortSignal.timeout(PATIENCE_MS) })
+  if (!isOfType(response, 'application/json')) throw new Error(await wordsOf(response, location.host))
+  return response.json() as Promise<Answer>
 }
 
-/** Every type of event the switch sends; an EventSource hears only of those it names. A test compares them with the switch's. */
+/** Every type of event the switch sends. A test compares them with the switch's. */
 export const eventTypes = [
   ...['port-up', 'port-down', 'port-added', 'port-removed', 'port-changed', 'events-suppressed'],
   ...['mac-learned', 'mac-moved', 'mac-flapping', 'limit-reached', 'fdb-changed'],
@@ -72,10 +79,7 @@ export const eventTypes = [
   ...['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'],
 ]
 
-/** Calls back for each event, for ever; after a break the browser asks for those it missed. */
-export function follow(onEvent: (event: SwitchEvent) => void): void {
-  const source = new EventSource('v1/events')
-  for (const type of eventTypes) {
-    source.addEventListener(type, ({ data }: MessageEvent<string>) => onEvent({ type, data: JSON.parse(data) }))
-  }
+/** Calls back for each event, for ever; after a break the browser asks for those it missed. `onTrouble`: why none come, or empty. */
+export function follow(onEvent: (event: SwitchEvent) => void, onTrouble: (words: string) => void): void {
+  followEvents({ types: eventTypes, onEvent: (type, data) => onEvent({ type, data: JSON.parse(data) }), onTrouble })
 }

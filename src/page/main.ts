@@ -53,7 +53,7 @@ async function look(): Promise<void> {
     if (looks++ % FDB_EVERY === 0) addresses = await askJson(`v1/fdb?limit=${MOST_ADDRESSES}`)
     show(info)
   } catch (error) {
-    explain(error as Error)
+    setState((error as Error).message, 'bad')
   }
   timer = setTimeout(look, LOOK_MS) as unknown as number
 }
@@ -108,16 +108,18 @@ function setTotals(totals: readonly (readonly [string, string])[]): void {
   )
 }
 
-function setState(text: string, kind: 'good' | 'bad'): void {
+function setState(text: string, kind: 'good' | 'bad' | ''): void {
   const state = element('state')
   // It is announced when it changes, and the minutes should not be.
   if (state.textContent !== text) state.textContent = text
   state.className = kind
 }
 
-function explain(error: Error): void {
-  const away = error instanceof TypeError ? 'the switch does not answer' : error.message
-  setState(away, 'bad')
+/** Why no events come; they are beside the point while nothing else does. */
+function showEventTrouble(words: string): void {
+  const state = element('events-state')
+  if (state.textContent !== words) state.textContent = words
+  state.hidden = words === ''
 }
 
 function showEvent({ type, data }: SwitchEvent): void {
@@ -145,6 +147,7 @@ void Chart.load().then(loaded => {
   chart = loaded
   showChart()
 })
+setState('connecting', '')
 void openSession()
 void look()
-follow(showEvent)
+follow(showEvent, showEventTrouble)

@@ -4,6 +4,7 @@
  * user for.
  */
 import { element } from './dom.js'
+import { noAnswer, wordsOf } from './trouble.js'
 
 const KEY = 'tapswitch-session'
 
@@ -26,22 +27,25 @@ export async function openSession(): Promise<void> {
   if (code !== undefined) {
     history.replaceState(null, '', location.pathname + location.search)
     const answer = await post({ code })
-    if (typeof answer.secret === 'string') sessionStorage.setItem(KEY, answer.secret)
-    else trouble = `${answer.detail ?? 'The switch does not answer.'} `
+    if (answer.secret !== undefined) sessionStorage.setItem(KEY, answer.secret)
+    else trouble = `No control: ${answer.words} `
   }
   await showRole(trouble)
 }
 
-async function post(body: object): Promise<{ secret?: string; detail?: string }> {
+async function post(body: object): Promise<{ secret?: string; words?: string }> {
   const headers = { 'content-type': 'application/json' }
   const response = await fetch('v1/session', { method: 'POST', headers, body: JSON.stringify(body) }).catch(() => null)
-  return response === null ? {} : response.json().catch(() => ({}))
+  if (response === null) return { words: noAnswer }
+  if (!response.ok) return { words: await wordsOf(response, location.host) }
+  const { secret } = (await response.json().catch(() => ({}))) as { secret?: unknown }
+  return typeof secret === 'string' ? { secret } : { words: await wordsOf(response, location.host) }
 }
 
 export async function showRole(trouble = ''): Promise<void> {
   const response = await fetch('v1/session', { headers: sessionHeaders(), cache: 'no-store' }).catch(() => null)
   if (response?.status === 401 && forgetSession()) return showRole(trouble)
-  const { role } = (response?.ok ? await response.json() : {}) as { role?: string }
+  const { role } = (response?.ok ? await response.json().catch(() => ({})) : {}) as { role?: string }
   const access = element('access')
   access.textContent =
     role === 'read'

@@ -10,15 +10,18 @@ export interface Certificates {
   key: string
 }
 
-/** For 127.0.0.1, ::1 and localhost; valid for a day. Needs openssl. */
-export function makeCertificates(folder: string): Certificates {
+/** For 127.0.0.1, ::1, localhost and `names`; valid for a day. Needs openssl. */
+export function makeCertificates(folder: string, names: readonly string[] = []): Certificates {
   const path = (name: string) => join(folder, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
   const fresh = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1']
   openssl('req', '-x509', ...fresh, '-subj', '/CN=test authority', '-keyout', path('ca.key'), '-out', path('ca.pem'))
   openssl(
     ...['req', '-x509', ...fresh, '-subj', '/CN=localhost', '-CA', path('ca.pem'), '-CAkey', path('ca.key')],
-    ...['-addext', 'subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost'],
+    ...[
+      '-addext',
+      `subjectAltName=${['IP:127.0.0.1', 'IP:::1', ...['localhost', ...names].map(name => `DNS:${name}`)]}`,
+    ],
     ...['-addext', 'basicConstraints=critical,CA:FALSE'],
     ...['-keyout', path('server.key'), '-out', path('server.pem')],
   )

@@ -9,6 +9,7 @@ const packageOf: Record<string, string> = {
   dnsmasq: 'dnsmasq-base',
   ip: 'iproute2',
   nft: 'nftables',
+  nginx: 'nginx-light',
   nm: 'binutils',
   ping: 'iputils-ping',
   promtool: 'prometheus',

@@ -12,6 +12,7 @@
  * - **Sockets.** Every flow of a guest is a socket of this process (connections.ts). What may open one is refused when the guest has its
  *   share: TCP's first segment, ICMP echo and datagrams to others than the stack. DHCP and DHCPv6 to the stack's own addresses, the broadcast
  *   address and ff02::1:2 open none.
+ * - **Sequence numbers.** There is one that a TCP connection must not stop at (sequence-guard.ts).
  * - **DHCP.** libslirp has sixteen addresses (dhcp-pool.ts).
  *
  * Time is an argument, frames are bytes in a buffer, and nothing is allocated for a frame.
@@ -22,6 +23,7 @@ import type { Connections } from './connections.js'
 import { DhcpPool, macAt } from './dhcp-pool.js'
 import { KEPT, Reassembly } from './reassembly.js'
 import { OPENS, PASS, RefusalCounts, Refuse } from './refusals.js'
+import { SequenceGuard } from './sequence-guard.js'
 import { type AddressConfig, StackAddresses, word } from './stack-addresses.js'
 import { headerChecksum, isArp, isDhcp, isDhcpV6, isIcmp, isNeighbourDiscovery, isTcp, isUdp } from './well-formed.js'
 
@@ -69,6 +71,7 @@ export class Admission {
   readonly #give: (address: number, length: number) => void
   readonly #refusedGuest: (mac: number) => void
   readonly #reassembly: Reassembly
+  readonly #guard: SequenceGuard
   readonly #pool: DhcpPool | null
   /** Makes hashes of IPv6 flows that no guest can foresee. */
   readonly #seed = Math.floor(Math.random() * 2 ** 31)
@@ -78,6 +81,8 @@ export class Admission {
   /** Of the packet that was judged last: its end in the buffer, and its sender's flow where it is a datagram. */
   #end = 0
   #flow = 0
+  /** Where its TCP segment is, if that is one of which libslirp may not get all; else 0. */
+  #guarded = 0
   /** It was put together from fragments, and lies in the memory of the reassembly. */
   #isWhole = false
 
@@ -88,6 +93,7 @@ export class Admission {
     this.#give = give
     this.#refusedGuest = refusedGuest
     this.#reassembly = new Reassembly(counts)
+    this.#guard = new SequenceGuard(give)
     this.#pool = config.dhcp ? new DhcpPool(parseIpv4(config.dhcpStart) as number) : null
   }
 
@@ -101,11 +107,16 @@ export class Admission {
     const verdict = this.judge(bytes, offset, length)
     if (verdict === KEPT) return
     const whole = this.#reassembly
-    if (this.#isWhole) this.#settle(verdict, whole.address, this.#end - whole.offset)
-    else this.#settle(verdict, address, this.#end - offset)
+    if (this.#isWhole) this.#settle(verdict, whole.bytes, whole.offset, whole.address)
+    else this.#settle(verdict, bytes, offset, address)
   }
 
-  #settle(verdict: number, address: number, length: number): void {
+  /** A frame of libslirp, at `offset` of `bytes`: to be called for each one that it sends. */
+  hear(bytes: Uint8Array, offset: number): void {
+    this.#guard.hear(bytes, offset)
+  }
+
+  #settle(verdict: number, bytes: Uint8Array, frame: number, address: number): void {
     const isAdmitted = verdict === PASS || (verdict === OPENS && this.#connections.mayOpen(this.#guest, this.#flow))
     if (!isAdmitted) {
       this.counts.add(verdict === OPENS ? Refuse.connections : verdict)
@@ -113,7 +124,8 @@ export class Admission {
       return
     }
     this.#connections.begin(this.#guest, this.#flow)
-    this.#give(address, length)
+    if (this.#guarded === 0) this.#give(address, this.#end - frame)
+    else if (!this.#guard.admit(bytes, frame, this.#guarded, this.#end, address)) this.counts.add(Refuse.sequence)
     this.#connections.end()
   }
 
@@ -121,6 +133,7 @@ export class Admission {
   judge(bytes: Uint8Array, offset: number, length: number): number {
     this.#isWhole = false
     this.#flow = 0
+    this.#guarded = 0
     if (length < IP) return Refuse.notOurs
     const isGroup = (bytes[offset] & 1) === 1
     if (!isGroup && !this.#addresses.hasMac(bytes, offset)) return Refuse.notOurs
@@ -166,7 +179,7 @@ export class Admission {
     switch (bytes[at + 9]) {
       case TCP:
         if (isToMany) return Refuse.notOurs
-        return source === 0 ? Refuse.source : this.#tcp(bytes, transport, this.#end)
+        return source === 0 ? Refuse.source : this.#tcp(bytes, at, transport)
       case UDP:
         return this.#udp4(bytes, transport, source, destination)
       case ICMP:
@@ -178,8 +191,9 @@ export class Admission {
     return Refuse.unsupported
   }
 
-  #tcp(bytes: Uint8Array, at: number, end: number): number {
-    if (!isTcp(bytes, at, end)) return Refuse.tcp
+  #tcp(bytes: Uint8Array, ip: number, at: number): number {
+    if (!isTcp(bytes, at, this.#end)) return Refuse.tcp
+    if (this.#guard.concerns(bytes, ip, at, this.#end)) this.#guarded = at
     return (bytes[at + 13] & (SYN | ACK)) === SYN ? OPENS : PASS
   }
 
@@ -213,7 +227,7 @@ export class Admission {
     if (!hasSource && !(bytes[at + 6] === ICMPV6 && isZero(bytes, at + 8, 16))) return Refuse.source
     switch (bytes[at + 6]) {
       case TCP:
-        return isToMany ? Refuse.notOurs : this.#tcp(bytes, transport, this.#end)
+        return isToMany ? Refuse.notOurs : this.#tcp(bytes, at, transport)
       case UDP:
         return this.#udp6(bytes, at, transport)
       case ICMPV6:

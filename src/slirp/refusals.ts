@@ -28,6 +28,8 @@ export const refusals = [
   'dhcp-share',
   /** It would open a connection, and its guest has its share of them. */
   'connections',
+  /** A TCP segment that could bring a connection to the sequence number that libslirp cannot bear (sequence-guard.ts). */
+  'sequence',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -56,6 +58,7 @@ export const Refuse = {
   dhcpPool: verdictOf('dhcp-pool'),
   dhcpShare: verdictOf('dhcp-share'),
   connections: verdictOf('connections'),
+  sequence: verdictOf('sequence'),
 } as const
 
 /** One cell for each reason, in the order of `refusals`; the memory may be shared with whoever shows them. */

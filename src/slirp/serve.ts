@@ -33,7 +33,9 @@ export function serve(): void {
   const send = (address: number, length: number) => {
     if (isReplaying) return
     const at = link.append(address, length)
-    if (at >= 0) watch.look(link.sent, at, length)
+    if (at < 0) return
+    watch.look(link.sent, at, length)
+    admission.hear(link.sent, at)
   }
   const clock = sharedClock()
   const connections = new Connections(config.maxConnections, (held, forwarded) => shared.setSockets(held, forwarded))

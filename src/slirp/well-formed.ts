@@ -3,6 +3,7 @@
  * it did not, so nothing reaches it that it would have to check. Each function gets the bytes from `at` up to, not including, `end`;
  * what lies behind `end` is another frame's.
  */
+const TCP = 6
 const TCP_HEADER = 20
 const UDP_HEADER = 8
 const TCP_END = 0
@@ -107,8 +108,27 @@ export function isNeighbourDiscovery(bytes: Uint8Array, at: number, end: number,
 
 /** RFC 1071, over the bytes of an IPv4 header: 0 where it is right. */
 export function headerChecksum(bytes: Uint8Array, at: number, length: number): number {
+  return folded(sumOf(bytes, at, at + length))
+}
+
+/** RFC 9293 section 3.1: of the segment from `at` to `end` and the pseudo-header of its IP packet at `ip`. 0 where it is right. */
+export function tcpChecksum(bytes: Uint8Array, ip: number, at: number, end: number): number {
+  const addresses = bytes[ip] >> 4 === 6 ? sumOf(bytes, ip + 8, ip + 40) : sumOf(bytes, ip + 12, ip + 20)
+  return folded(TCP + (end - at) + addresses + sumOf(bytes, at, end))
+}
+
+export const isTcpChecksumRight = (bytes: Uint8Array, ip: number, at: number, end: number): boolean =>
+  tcpChecksum(bytes, ip, at, end) === 0
+
+/** Of halves, big-endian; a last byte alone is a high one. */
+function sumOf(bytes: Uint8Array, from: number, end: number): number {
   let sum = 0
-  for (let i = at; i < at + length; i += 2) sum += half(bytes, i)
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  return ~sum & 0xffff
+  for (let i = from; i + 1 < end; i += 2) sum += half(bytes, i)
+  return (end - from) % 2 === 0 ? sum : sum + (bytes[end - 1] << 8)
+}
+
+function folded(sum: number): number {
+  let rest = sum
+  while (rest > 0xffff) rest = (rest & 0xffff) + (rest >>> 16)
+  return ~rest & 0xffff
 }

@@ -26,6 +26,8 @@ import type { Random } from './random.js'
 
 const ETHERNET = 14
 const MAX_CONNECTIONS = 64
+/** What libslirp's window takes of a connection that has brought nothing yet. */
+const FULL_WINDOW = 131_072
 /** A datagram of the largest size comes in 45 pieces. */
 const MAX_PIECES = 45
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'))
@@ -34,6 +36,8 @@ const guests = [
   { mac: ALICE, ip: '10.0.2.15', ip6: hex('fd00 0000 0000 0000 0000 0000 0000 0015') },
   { mac: BOB, ip: '10.0.2.16', ip6: hex('fd00 0000 0000 0000 0000 0000 0000 0016') },
   { mac: '52:55:55:66:93:02', ip: '10.0.2.17', ip6: hex('fe80 0000 0000 0000 0000 0000 0000 0017') },
+  // Bytes 4 to 7 make a sequence number that libslirp cannot bear; those of the others make 0.
+  { mac: '02:00:00:00:00:0d', ip: '10.0.2.18', ip6: hex('fd00 0000 0102 0304 0000 0000 0000 0018') },
 ]
 const macs = ['52:55:0a:00:02:02', '52:55:0a:00:02:03', '52:56:00:00:00:02', BROADCAST, '33:33:00:01:00:02', BOB]
 const destinations = [
@@ -238,6 +242,8 @@ export class SlirpFrames {
       0xff,
       0,
     ])
+    const game = random.next() < 0.25 ? this.#game(connection) : null
+    if (game !== null) return game
     const isInOrder = random.next() < 0.7
     const data = random.next() < 0.6 ? this.#data(random.pick([0, 1, 100, 536, 1460])) : new Uint8Array()
     const near = () => random.pick([-70_000, -1500, -1, 1, 1460, 65_535, 2 ** 31])
@@ -245,6 +251,23 @@ export class SlirpFrames {
     const ack = random.next() < 0.8 ? connection.ack : connection.ack + near()
     if (isInOrder) connection.seq += data.length + (flags & fin ? 1 : 0)
     return this.#segment(connection, { seq, ack, flags, data })
+  }
+
+  /** Data or a FIN that end on, before or behind the number that libslirp cannot bear, if the connection is near it. */
+  #game(connection: Connection): Uint8Array | null {
+    const random = this.#random
+    const forbidden = forbiddenFor(connection)
+    const gap = (forbidden - connection.seq) | 0
+    if (gap < -FULL_WINDOW || gap > FULL_WINDOW) return null
+    const { ack: isAck, fin } = tcpFlag
+    const length = random.pick([0, 1, 2, 10, 100, 1460])
+    const end = forbidden + random.pick([-1, 0, 0, 0, 1, 2, 5, 700])
+    // Half of them fill what lies before, so that libslirp comes to the data that wait.
+    const isFilling = gap > 0 && random.next() < 0.5
+    const seq = isFilling ? connection.seq : end - length
+    const data = this.#data(isFilling ? Math.max(0, Math.min(gap + random.pick([-10, -1, 0, 1]), 1460)) : length)
+    const flags = random.pick([isAck, isAck, isAck | fin])
+    return this.#segment(connection, { seq, ack: connection.ack, flags, data })
   }
 
   #connect(): Uint8Array {
@@ -255,7 +278,8 @@ export class SlirpFrames {
       ? random.pick(destinations6)
       : bytes4(random.pick(['10.0.2.2', '10.0.2.2', '10.0.2.3', '192.0.2.7']))
     this.#nextPort = 1024 + ((this.#nextPort - 1023) % 4000)
-    const seq = random.pick([0, 1, 2 ** 31 - 1, 2 ** 32 - 1])
+    const near = random.pick([0, 1, 2, 21, 700, 65_536, FULL_WINDOW + 1, FULL_WINDOW + 333, 2 ** 31])
+    const seq = (forbiddenFor({ guest, to }) - near) >>> 0
     const connection: Connection = {
       guest,
       to,
@@ -418,6 +442,11 @@ export class SlirpFrames {
     const bytes = Buffer.allocUnsafe(length)
     return bytes.fill(this.#random.between(0, 255))
   }
+}
+
+/** The sequence number that libslirp 4.7.0 cannot bear (src/slirp/sequence-guard.ts). */
+function forbiddenFor({ guest, to }: Pick<Connection, 'guest' | 'to'>): number {
+  return to.length === 16 ? Buffer.from(guest.ip6).readUInt32LE(4) : 0
 }
 
 /** Puts the checksums of IPv4, and of UDP, TCP and ICMP in it, right where the lengths allow it. */

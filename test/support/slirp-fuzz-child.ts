@@ -61,6 +61,7 @@ async function main(seed: number, frames: number, isGuarded: boolean, tracePath:
     answered++
     copy(sent.address, address, Math.min(length, 70_000))
     source.observe(sent.bytes.subarray(0, length))
+    admission.hear(sent.bytes, 0)
   }
   const stack = new SlirpStack({ library, shared, config, send, clock: () => now, connections })
   const give = (address: number, length: number) => {

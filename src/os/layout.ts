@@ -65,6 +65,8 @@ export interface InetLayout {
   SO_REUSEPORT: number
   /** Counters of a socket, what it lost for want of buffer among them; null where there is no such thing. */
   SO_MEMINFO: number | null
+  /** A program that says which datagrams a socket takes; null where there is no such thing. */
+  SO_ATTACH_FILTER: number | null
   /** A program that says which of the sockets on one address gets a datagram; null where there is no such thing. */
   SO_ATTACH_REUSEPORT_CBPF: number | null
   /** Control message that makes one message several datagrams; null where there is no such thing. */
@@ -155,6 +157,7 @@ export const linuxLayout: Layout = {
     SO_REUSEADDR: 2,
     SO_REUSEPORT: 15,
     SO_MEMINFO: 55,
+    SO_ATTACH_FILTER: 26,
     SO_ATTACH_REUSEPORT_CBPF: 51,
     UDP_SEGMENT: { level: 17, type: 103 },
     IPPROTO_IP: 0,
@@ -242,6 +245,7 @@ export const darwinLayout: Layout = {
     SO_REUSEADDR: 4,
     SO_REUSEPORT: 0x200,
     SO_MEMINFO: null,
+    SO_ATTACH_FILTER: null,
     SO_ATTACH_REUSEPORT_CBPF: null,
     UDP_SEGMENT: null,
     IPPROTO_IP: 0,

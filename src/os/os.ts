@@ -126,7 +126,10 @@ export function createOs(): Os {
   const layout = platformLayout()
   if (layout.platform === 'linux' && process.env.TAPSWITCH_OS !== 'portable') return new LinuxOs()
   // What macOS has not is not used on Linux either, when that stands in for it.
-  return new PortableOs({ ...layout, inet: { ...layout.inet, UDP_SEGMENT: null, SO_ATTACH_REUSEPORT_CBPF: null } })
+  return new PortableOs({
+    ...layout,
+    inet: { ...layout.inet, UDP_SEGMENT: null, SO_ATTACH_FILTER: null, SO_ATTACH_REUSEPORT_CBPF: null },
+  })
 }
 
 /** Descriptors of one thread that another may have to close. */

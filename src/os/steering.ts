@@ -1,5 +1,7 @@
 /**
- * Which of several UDP sockets on one address gets a datagram: a program in the kernel that looks at the datagram's source.
+ * Which of several UDP sockets on one address gets a datagram: a program in the kernel that looks at the datagram's source. One program
+ * chooses among the sockets (`steer`). For a multicast group there is no such choice, each of its sockets gets all; there each socket
+ * has a program that says what it takes (`admit`).
  *
  * The program makes a number of 32 bits from the source, the *digest*, and looks it up among those it was given, by halves. The digest
  * starts from random bits: a sender that does not know them cannot choose an address whose digest is another's. `digestOf` computes
@@ -34,6 +36,8 @@ export interface SteeringRule {
 /** Kernels before 6.8 have 20 KiB for such a program (net.core.optmem_max): 8 bytes for each instruction, of which a rule needs three. */
 export const MAX_STEERING_RULES = 512
 
+/** Bytes of a datagram that a socket takes. */
+const WHOLE = 0xffffffff
 const MULTIPLIER = 0x9e3779b1
 const SHIFT = 13
 const PORT_AT = 2
@@ -60,6 +64,11 @@ const Op = {
   answer: 0x06,
 } as const
 
+interface Rule {
+  readonly digest: number
+  readonly answer: number
+}
+
 /** struct sock_filter: code, where true, where false, number. */
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, k: number]
 
@@ -83,8 +92,34 @@ export function steer(
   rules: readonly SteeringRule[],
 ): number {
   if (inet.SO_ATTACH_REUSEPORT_CBPF === null) return 0
-  const sorted = rules.slice(0, MAX_STEERING_RULES).sort((a, b) => a.digest - b.digest)
-  const program = [...digestProgram(key), ...lookup(sorted)]
+  const answers = rules.slice(0, MAX_STEERING_RULES).map(({ digest, socket }) => ({ digest, answer: socket }))
+  return attach(fd, constants.SOL_SOCKET, inet.SO_ATTACH_REUSEPORT_CBPF, key, answers, 0)
+}
+
+/** Lets this socket take only datagrams of these sources, or all but those. Returns 0, or a negated error number. */
+export function admit(
+  { inet, constants }: Layout,
+  fd: number,
+  key: SteeringKey,
+  mode: 'only' | 'all-but',
+  digests: readonly number[],
+): number {
+  if (inet.SO_ATTACH_FILTER === null) return 0
+  const [answer, otherwise] = mode === 'only' ? [WHOLE, 0] : [0, WHOLE]
+  const rules = digests.slice(0, MAX_STEERING_RULES).map(digest => ({ digest, answer }))
+  return attach(fd, constants.SOL_SOCKET, inet.SO_ATTACH_FILTER, key, rules, otherwise)
+}
+
+function attach(
+  fd: number,
+  level: number,
+  option: number,
+  key: SteeringKey,
+  rules: readonly Rule[],
+  otherwise: number,
+): number {
+  const sorted = [...rules].sort((a, b) => a.digest - b.digest)
+  const program = [...digestProgram(key), ...lookup(sorted, otherwise)]
   const code = new NativeMemory(program.length * INSTRUCTION)
   program.forEach(([op, ifTrue, ifFalse, k], i) => {
     code.words[i * 2] = op | (ifTrue << 16) | (ifFalse << 24)
@@ -94,7 +129,7 @@ export function steer(
   const header = new NativeMemory(16)
   header.words[0] = program.length
   header.writePointer(8, code.address)
-  return libc.orErrno(libc.setsockopt(fd, constants.SOL_SOCKET, inet.SO_ATTACH_REUSEPORT_CBPF, header.address, 16))
+  return libc.orErrno(libc.setsockopt(fd, level, option, header.address, 16))
 }
 
 function digestProgram({ family, kind, seed }: SteeringKey): Instruction[] {
@@ -124,17 +159,17 @@ function mixed(digest: number, word: number): number {
   return (product ^ (product >>> SHIFT)) >>> 0
 }
 
-function lookup(rules: readonly SteeringRule[]): Instruction[] {
+function lookup(rules: readonly Rule[], otherwise: number): Instruction[] {
   if (rules.length <= 3) {
-    const found = rules.flatMap(({ digest, socket }): Instruction[] => [
+    const found = rules.flatMap(({ digest, answer }): Instruction[] => [
       [Op.jumpIfEqual, 0, 1, digest],
-      [Op.answer, 0, 0, socket],
+      [Op.answer, 0, 0, answer],
     ])
-    return [...found, [Op.answer, 0, 0, 0]]
+    return [...found, [Op.answer, 0, 0, otherwise]]
   }
   const middle = rules.length >> 1
-  const low = lookup(rules.slice(0, middle))
-  const high = lookup(rules.slice(middle))
+  const low = lookup(rules.slice(0, middle), otherwise)
+  const high = lookup(rules.slice(middle), otherwise)
   // A conditional jump reaches 255 instructions far, the other one any number.
   return [[Op.jumpIfGreater, 0, 1, rules[middle - 1].digest], [Op.jump, 0, 0, low.length], ...low, ...high]
 }

@@ -20,6 +20,8 @@ export interface FloodSettings {
   header?: Uint8Array
   /** With UDP: a new socket, so another source port, for each frame. */
   changing?: boolean
+  /** With UDP: a member of the group `sendTo` by the interface that has the address `from`. */
+  isMember?: boolean
 }
 
 const BURST = 64
@@ -27,7 +29,7 @@ const IDLE_MS = 5
 /** Against going on for ever when the test was ended. */
 const LIFETIME_MS = 120_000
 
-const { words, frame, kind, from, sendTo, header, changing = false } = workerData as FloodSettings
+const { words, frame, kind, from, sendTo, header, changing = false, isMember = false } = workerData as FloodSettings
 const shared = new Int32Array(words)
 const burst = Array.from({ length: BURST }, () => frame)
 
@@ -48,6 +50,10 @@ async function open(): Promise<Sender> {
     return { send, close: () => (peer instanceof StreamPeer ? peer.leave() : peer.ws.terminate()) }
   }
   const options: UdpPeerOptions = { sendTo, maxFrameSize: 2048, ...(header === undefined ? {} : { header }) }
+  if (isMember) {
+    const member = UdpPeer.join(sendTo, from, options)
+    return { send: frames => member.sendNow(frames).count, close: () => member.close() }
+  }
   const peer = kind === 'unixgram' ? RawPeer.bind(from, { sendTo }) : UdpPeer.bind(from, options)
   const send = (frames: readonly Uint8Array[]) => peer.sendNow(frames).count
   return { send, close: () => peer.close() }

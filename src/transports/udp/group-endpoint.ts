@@ -10,11 +10,11 @@ import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import type { ReceiveBatch } from '../../dataplane/receive-batch.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import { SOCKADDR_UN_STORAGE } from '../../os/sockaddr-un.js'
-import { receiveOverflows } from '../../os/udp-socket.js'
 import { inetLabel } from '../inet-text.js'
 import { PeerTable } from '../peer-table.js'
 import { inetFaults, type SendFault } from '../send-fault.js'
 import { UdpSender } from '../udp-sender.js'
+import { LoudMembers } from './loud-members.js'
 import { UDP, type UdpGroupOptions } from './options.js'
 
 export class UdpGroupEndpoint implements Endpoint {
@@ -26,8 +26,8 @@ export class UdpGroupEndpoint implements Endpoint {
   readonly #group: NativeMemory
   /** Holds one address: ours. */
   readonly #own = new PeerTable<'own'>(0)
+  readonly #members: LoudMembers
   #port = -1
-  #overflows: number
 
   constructor(spec: EndpointSpec, host: EndpointHost) {
     this.#host = host
@@ -38,7 +38,8 @@ export class UdpGroupEndpoint implements Endpoint {
     this.#group = new NativeMemory(this.#options.group.length)
     this.#group.bytes.set(this.#options.group)
     this.#own.add(this.#options.own, 'own')
-    this.#overflows = receiveOverflows(host.os.layout, this.#options.fd)
+    const { fd, loudFd, group } = this.#options
+    this.#members = new LoudMembers(host, fd, loudFd, group.length)
   }
 
   open(): void {
@@ -51,13 +52,14 @@ export class UdpGroupEndpoint implements Endpoint {
     }
     if (restored?.up) this.#host.portRestored(this.#port)
     else this.#host.portUp(this.#port, { peer: inetLabel(this.#host.os.layout, this.#options.group), restore: null })
-    this.#host.watch(this, this.#options.fd)
+    this.#members.watch(this)
   }
 
   receive(fd: number, batch: ReceiveBatch): number {
     const { vector } = batch
     const count = this.#host.os.receiveMessages(fd, vector, batch.length.length)
     if (count <= 0) return 0
+    this.#members.heard(fd, vector, count)
     const names = vector.nameWords
     let own = 0
     for (let i = 0; i < count; i++) {
@@ -89,9 +91,7 @@ export class UdpGroupEndpoint implements Endpoint {
   }
 
   tick(): void {
-    const overflows = receiveOverflows(this.#host.os.layout, this.#options.fd)
-    const lost = (overflows - this.#overflows) >>> 0
-    this.#overflows = overflows
+    const lost = this.#members.tick()
     if (lost > 0) this.#host.countDrop(this.#spec.index, 'receive-buffer', lost)
   }
 
@@ -100,7 +100,7 @@ export class UdpGroupEndpoint implements Endpoint {
   }
 
   close(): void {
-    this.#host.unwatch(this.#options.fd)
+    this.#members.unwatch()
     this.#host.removePort(this.#port)
   }
 

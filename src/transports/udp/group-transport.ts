@@ -6,11 +6,12 @@ import type { EndpointSpec } from '../../dataplane/messages.js'
 import { OperatorError } from '../../errors.js'
 import type { Layout } from '../../os/layout.js'
 import { encodeInetAddress, type InetAddress } from '../../os/sockaddr-in.js'
+import { admit, type SteeringKey } from '../../os/steering.js'
 import * as udp from '../../os/udp-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
 import { formatIp, parseIp } from '../../wire/ip-prefix.js'
 import { formatInetAddress, literalAddress, scopeOf } from '../inet-text.js'
-import { openBoundUdp, SOCKET_BUFFER_BYTES, type TunnelContext } from '../open-udp.js'
+import { openBoundUdp, SOCKET_BUFFER_BYTES, type TunnelContext, type UdpSocketOptions } from '../open-udp.js'
 import { portOptions } from '../port-options.js'
 import type { Facts, Transport } from '../transport.js'
 import { reportTunnelMtu, type TunnelMtu, tunnelMtu } from '../tunnel-mtu.js'
@@ -18,6 +19,8 @@ import { UDP, type UdpGroupOptions } from './options.js'
 
 interface Sockets {
   readonly fd: number
+  /** Takes nothing until the data plane says what; -1 where there is no such thing. */
+  readonly loudFd: number
   readonly sendFd: number
   readonly group: InetAddress
   readonly own: InetAddress
@@ -55,10 +58,11 @@ class UdpGroupTransport implements Transport<UdpGroupConfig> {
 
   spec(index: number): Omit<EndpointSpec, 'ports'> {
     const { layout } = this.#context.os
-    const { fd, sendFd, group, own } = this.#sockets
+    const { fd, loudFd, sendFd, group, own } = this.#sockets
     const options: UdpGroupOptions = {
       mode: 'group',
       fd,
+      loudFd,
       sendFd,
       group: encodeInetAddress(layout, group),
       own: encodeInetAddress(layout, own),
@@ -83,8 +87,8 @@ class UdpGroupTransport implements Transport<UdpGroupConfig> {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    closeSocket(this.#sockets.fd)
-    closeSocket(this.#sockets.sendFd)
+    const { fd, loudFd, sendFd } = this.#sockets
+    for (const each of [fd, loudFd, sendFd]) if (each >= 0) closeSocket(each)
   }
 
   reportMtu(): void {
@@ -115,23 +119,37 @@ function openSockets(config: UdpGroupConfig, layout: Layout): Sockets {
   const { fragment, ttl, loop } = config
   const options = { fragment, sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES }
   const fd = openBoundUdp(layout, group, { ...options, prepare: socket => udp.shareAddress(layout, socket) })
-  let sendFd = -1
+  let [loudFd, sendFd] = [-1, -1]
   try {
     must(
       udp.joinGroup(layout, fd, group.ip, by),
       `${formatIp(group.ip)} cannot be joined on ${config.interface ?? formatIp(source.ip)}`,
     )
+    loudFd = openLoud(layout, group, by, options)
     sendFd = openBoundUdp(layout, source, { ...options, receiveBytes: 0 })
     const sending = udp.sendToGroups(layout, sendFd, isIpv4 ? 4 : 6, { by, ttl, loop })
     must(sending, `nothing can be sent to ${formatIp(group.ip)} from ${formatIp(source.ip)}`)
     const own = udp.localAddress(layout, sendFd)
     if (own === undefined) throw new OperatorError(`the address of the socket that sends to ${config.group} is unknown`)
-    return { fd, sendFd, group, own }
+    return { fd, loudFd, sendFd, group, own }
   } catch (error) {
-    closeSocket(fd)
-    if (sendFd >= 0) closeSocket(sendFd)
+    for (const each of [fd, loudFd, sendFd]) if (each >= 0) closeSocket(each)
     throw error
   }
+}
+
+/** Another member of the group, which takes nothing yet; -1 where the system has no programs for that. */
+function openLoud(layout: Layout, group: InetAddress, by: udp.GroupInterface, options: UdpSocketOptions): number {
+  if (layout.inet.SO_ATTACH_FILTER === null) return -1
+  const key: SteeringKey = { family: group.ip.length === 4 ? 4 : 6, kind: 'address-and-port', seed: 0 }
+  const prepare = (fd: number) => {
+    const shared = udp.shareAddress(layout, fd)
+    return shared < 0 ? shared : admit(layout, fd, key, 'only', [])
+  }
+  const fd = openBoundUdp(layout, group, { ...options, sendBytes: 0, prepare })
+  if (udp.joinGroup(layout, fd, group.ip, by) >= 0) return fd
+  closeSocket(fd)
+  return -1
 }
 
 /** The address we would send from, with port 0. */

@@ -38,6 +38,8 @@ export interface UdpPeersOptions extends CommonOptions, PeerSettings {
 /** One port for a multicast group. */
 export interface UdpGroupOptions extends CommonOptions {
   mode: 'group'
+  /** Another socket that joined the group, for members that flood; -1: none. */
+  loudFd: number
   /** Frames leave here, so that ours are known when they come back. */
   sendFd: number
   /** Raw address of the group, and of `sendFd`. */

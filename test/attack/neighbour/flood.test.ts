@@ -14,7 +14,7 @@ import { numbered, numberOf, sourceOf } from '../../support/numbered.js'
 import { requirements } from '../../support/requires.js'
 import { scale } from '../../support/scale.js'
 import type { SwitchProcess } from '../../support/switch-process.js'
-import { freeUdpPort, UdpPeer } from '../../support/udp-peer.js'
+import { freeUdpPort, UdpPeer, type UdpPeerOptions } from '../../support/udp-peer.js'
 
 const MALLORY = '02:00:00:00:00:66'
 const isLong = scale > 1
@@ -30,14 +30,26 @@ interface Kind {
   name: string
   transport(listen: string, pinger: string, flooder: string): object
   flooder: Partial<FloodSettings>
-  pinger?: { header: Uint8Array }
+  pinger?: UdpPeerOptions
+  /** Both send to it. */
+  group?: string
 }
 
 const PINGER = '127.0.0.3'
 const FLOODER = '127.0.0.2'
 const allowedSources = ['127.0.0.0/8']
 
+const group = `230.0.0.9:${freeUdpPort()}`
+
 const kinds: Kind[] = [
+  {
+    name: 'udp, a group',
+    transport: () => ({ type: 'udp', group, interface: '127.0.0.1' }),
+    // From the group's port, as QEMU sends; the one that pings has another.
+    flooder: { from: '127.0.0.1', isMember: true },
+    pinger: { group: { address: group, interface: '127.0.0.1' } },
+    group,
+  },
   {
     name: 'udp, configured peers',
     transport: (listen, pinger, flooder) => ({ type: 'udp', listen, peers: [pinger, flooder] }),
@@ -89,11 +101,12 @@ describe('a flooder beside a peer that pings', {
   async function start(kind: Kind): Promise<Flooder> {
     const [own, other] = [`${PINGER}:${freeUdpPort(PINGER)}`, `${FLOODER}:${freeUdpPort(FLOODER)}`]
     const listen = `127.0.0.1:${freeUdpPort()}`
+    const sendTo = kind.group ?? listen
     const transport = { name: 'tunnel', ...kind.transport(listen, own, other) }
     running = await lab.startSwitch({ transports: [transport, { name: 'vms', type: 'unixgram', listen: 'vms.sock' }] })
-    pinger = UdpPeer.bind(own, { sendTo: listen, ...kind.pinger })
+    pinger = UdpPeer.bind(own, { sendTo, ...kind.pinger })
     lab.onClose(async () => pinger.close())
-    const settings = { kind: 'udp', frame: frame(MALLORY, MALLORY, 1400), from: other, sendTo: listen } as const
+    const settings = { kind: 'udp', frame: frame(MALLORY, MALLORY, 1400), from: other, sendTo } as const
     const flooder = await Flooder.start({ ...settings, ...kind.flooder })
     lab.onClose(() => flooder.stop())
     return flooder

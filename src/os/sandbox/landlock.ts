@@ -6,7 +6,9 @@
  * Landlock also keeps the thread from tracing and from reading the memory of processes outside, and from kernel 6.12 on from signalling
  * them and from connecting to abstract unix sockets of others (scopes).
  *
- * The restriction is the calling thread's. See exec.ts for how a Node.js process gets it for all of its threads.
+ * The restriction is the calling thread's. thread-pool.ts brings it to the threads that Node.js hands asynchronous work to; see exec.ts for how a
+ * process gets it for all of its threads. LANDLOCK_RESTRICT_SELF_TSYNC (version 8) is not used: it would put the caller's restriction in
+ * the place of a narrower one that another thread has already.
  *
  * Source: include/uapi/linux/landlock.h, landlock(7). The system calls have the same numbers on every architecture.
  */
@@ -18,7 +20,8 @@ import { isLinux, setNoNewPrivileges } from './prctl.js'
 
 const CREATE_RULESET = 444
 const ADD_RULE = 445
-const RESTRICT_SELF = 446
+/** landlock_restrict_self(2), by its number. */
+export const RESTRICT_SELF = 446
 const CREATE_RULESET_VERSION = 1
 const RULE_PATH_BENEATH = 1
 /** O_PATH | O_CLOEXEC, include/uapi/asm-generic/fcntl.h. */
@@ -61,6 +64,10 @@ const accessBits = {
   write: ['writeFile', 'truncate'],
   /** Make and bind unix sockets. */
   sockets: ['makeSocket'],
+  /** Put unix sockets, and links to such, in the place of others. It takes the right to remove, which holds for every file there. */
+  socketFiles: ['makeSocket', 'makeLink', 'removeFile', 'refer'],
+  /** Remove folders that are empty. */
+  removeFolders: ['removeFolder'],
   /** Make, move and remove files, folders, symbolic links and unix sockets. */
   create: ['makeFile', 'makeFolder', 'makeSocket', 'makeFifo', 'makeLink', 'removeFile', 'removeFolder', 'refer'],
   /** ioctl(2) on devices. */
@@ -96,9 +103,21 @@ export function landlockVersion(): number {
  * Restricts the calling thread to the rules; sets no_new_privs, which Landlock asks for. Returns false, and does nothing, where the kernel
  * has no Landlock. What the kernel's version cannot refuse stays allowed. Throws when the kernel refuses a rule.
  */
-export function restrictFiles({ rules, scoped = false }: LandlockOptions): boolean {
+export function restrictFiles(options: LandlockOptions): boolean {
+  const ruleset = makeRuleset(options)
+  if (ruleset === undefined) return false
+  try {
+    restrictTo(ruleset)
+  } finally {
+    closeSync(ruleset)
+  }
+  return true
+}
+
+/** The rules as a descriptor, which the caller closes; undefined where the kernel has no Landlock. Throws when the kernel refuses a rule. */
+export function makeRuleset({ rules, scoped = false }: LandlockOptions): number | undefined {
   const version = landlockVersion()
-  if (version === 0) return false
+  if (version === 0) return undefined
   const handled = 2 ** (bitsOfVersion[Math.min(version, bitsOfVersion.length - 1)] as number) - 1
   const attributes = new NativeMemory(24)
   attributes.words[0] = handled
@@ -108,12 +127,17 @@ export function restrictFiles({ rules, scoped = false }: LandlockOptions): boole
   const ruleset = checked('landlock_create_ruleset', syscall(CREATE_RULESET, attributes.address, size, 0))
   try {
     for (const rule of rules) addRule(ruleset, rule, handled)
-    if (!setNoNewPrivileges()) throw new Error(`prctl(PR_SET_NO_NEW_PRIVS): ${getSystemErrorName(-errno())}`)
-    checked('landlock_restrict_self', syscall(RESTRICT_SELF, ruleset, 0, 0))
-  } finally {
+  } catch (error) {
     closeSync(ruleset)
+    throw error
   }
-  return true
+  return ruleset
+}
+
+/** Restricts the calling thread to the rules of a descriptor. */
+export function restrictTo(ruleset: number): void {
+  if (!setNoNewPrivileges()) throw new Error(`prctl(PR_SET_NO_NEW_PRIVS): ${getSystemErrorName(-errno())}`)
+  checked('landlock_restrict_self', syscall(RESTRICT_SELF, ruleset, 0, 0))
 }
 
 function addRule(ruleset: number, { path, allow }: FileRule, handled: number): void {

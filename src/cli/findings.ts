@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 import { runtimeDirProblem } from '../control/runtime-dir.js'
 import { descriptorsFor } from '../dataplane/descriptor-budget.js'
 import { hasCapability, type Machine } from './machine.js'
+import { sandboxFinding } from './sandbox-finding.js'
 import { tapFindings } from './tap-findings.js'
 import { vmnetFinding } from './vmnet-finding.js'
 
@@ -34,7 +35,13 @@ export async function inspect(machine: Machine, wanted: Wanted): Promise<Finding
     await filters(machine),
   ]
   if (machine.platform === 'linux')
-    findings.push(datagramQueue(machine), sendBuffer(machine), ...tapFindings(machine), kvm(machine))
+    findings.push(
+      await sandboxFinding(machine),
+      datagramQueue(machine),
+      sendBuffer(machine),
+      ...tapFindings(machine),
+      kvm(machine),
+    )
   if (machine.platform === 'darwin') findings.push(darwinDatagramSize(machine), darwinSocketBuffer(machine))
   const vmnet = await vmnetFinding(machine)
   if (vmnet !== undefined) findings.push(vmnet)

@@ -24,6 +24,8 @@ export interface Machine {
   loadSlirp(): Promise<{ readonly version: string; readonly file: string }>
   /** Loads libpcap; rejects with OperatorError where there is none. */
   loadPcap(): Promise<{ readonly version: string; readonly file: string }>
+  /** 0 where there is no Landlock. */
+  landlockVersion(): Promise<number>
   /** Interfaces that vmnet's bridged mode can join; undefined where there is no vmnet. Rejects when it does not load. */
   bridgeableInterfaces(): Promise<readonly string[] | undefined>
   /** The program that runs this one. */
@@ -46,6 +48,7 @@ export const realMachine: Machine = {
   loadNativeLibrary: () => import('../os/libc.js'),
   loadSlirp: async () => (await import('../slirp/library.js')).loadSlirp(),
   loadPcap: async () => (await import('../os/pcap.js')).loadPcap(),
+  landlockVersion: async () => (await import('../os/sandbox/landlock.js')).landlockVersion(),
   bridgeableInterfaces: async () => {
     const { vmnetLibraryPath } = await import('../vmnet/library.js')
     if (vmnetLibraryPath() === undefined) return undefined

@@ -65,6 +65,7 @@ export class Reloader {
     const changed: string[] = []
     if (!isDeepStrictEqual(config.http, this.#started.http)) changed.push('http')
     if (!isDeepStrictEqual(config.process, this.#started.process)) changed.push('process')
+    if (config.sandbox !== this.#started.sandbox) changed.push('process.sandbox')
     if (config.log.level !== this.#started.log.level) changed.push('log.level')
     return changed
   }

@@ -21,6 +21,7 @@ import { createLogger, type Print, type ProcessLog, unwaitingStdout } from './lo
 import { defaultConfigFile } from './package.js'
 import { gainNothingMore, goOnAs, requireCanBecome } from './privileges.js'
 import { Reloader } from './reloader.js'
+import { Sandbox } from './sandbox.js'
 import { type StopSignals, watchStopSignals } from './stop-signals.js'
 
 /** Returns the exit code. Throws ConfigError before anything was opened. */
@@ -57,7 +58,8 @@ async function runSwitch(
 ): Promise<void> {
   requireCanBecome(config.process)
   const upgrades = new UpgradeRoutes()
-  const plane = await ControlPlane.start(config, log, { upgrades, file, linesDropped })
+  const sandbox = new Sandbox(config, log)
+  const plane = await ControlPlane.start(config, log, { upgrades, file, linesDropped, sandbox })
   onTrouble(why => tellOfLog(plane, config, why))
   try {
     const http = config.http === false ? undefined : await serveHttp(config.http, config, { plane, log, upgrades })

@@ -3,7 +3,7 @@
  * rest of the program reads these types and never the file.
  */
 import type { InterfaceConfig } from './interfaces.js'
-import type { ProcessConfig } from './process.js'
+import type { ProcessConfig, SandboxMode } from './process.js'
 import type { TransportConfig } from './transports.js'
 
 export type { InterfaceConfig } from './interfaces.js'
@@ -33,6 +33,8 @@ export interface Config {
   readonly http: HttpConfig | false
   /** Whom it goes on as once everything is open; null: whoever started it. */
   readonly process: ProcessConfig | null
+  /** Whether it gives up the files that are not named here: cli/sandbox.ts. */
+  readonly sandbox: SandboxMode
   readonly log: { readonly level: LogLevel }
 }
 

@@ -6,12 +6,12 @@ import { effectiveTransport } from './transports.js'
 
 /** Plain data, ready for JSON. */
 export function effectiveConfig(config: Config): Record<string, unknown> {
-  const { file: _file, interfaces, transports, http, process, ...rest } = config
+  const { file: _file, interfaces, transports, http, process, sandbox, ...rest } = config
   return {
     ...rest,
     interfaces: interfaces.map(effectiveInterface),
     transports: transports.map(effectiveTransport),
     http: http && effectiveHttp(http),
-    ...(process === null ? {} : { process: { user: process.uid, group: process.gid } }),
+    process: { ...(process === null ? {} : { user: process.uid, group: process.gid }), sandbox },
   }
 }

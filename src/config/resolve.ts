@@ -43,7 +43,19 @@ export function resolveConfig(input: ConfigInput, around: Surroundings): Config 
   paths.checkLoops()
 
   if (problems.length > 0) throw new ConfigError(problems)
-  return { file: around.file, runtimeDir, switch: scope.switch, interfaces, transports, http, process, log: input.log }
+  const { sandbox } = input.process
+  const { switch: limits } = scope
+  return {
+    file: around.file,
+    runtimeDir,
+    switch: limits,
+    interfaces,
+    transports,
+    http,
+    process,
+    sandbox,
+    log: input.log,
+  }
 }
 
 function resolveRuntimeDir(input: ConfigInput, { env, uid }: Surroundings): string {

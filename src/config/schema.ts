@@ -57,8 +57,8 @@ export const configSchema = group({
     .prefault({})
     .describe('HTTP server for metrics and state; `false` turns it off.'),
   process: processOptions
-    .optional()
-    .describe('Whom the switch goes on as once everything is open. Default: whoever started it.'),
+    .prefault({})
+    .describe('Whom the switch goes on as once everything is open, and what it gives up.'),
   log: group({
     level: oneOf(logLevels).default('info').describe('The least that is written.'),
   })

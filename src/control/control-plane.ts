@@ -7,6 +7,7 @@ import type { Config } from '../config/config.js'
 import { ConfigFile } from '../config/config-file.js'
 import { interfaceClaims, isInterface } from '../config/interfaces.js'
 import { transportClaims } from '../config/transports.js'
+import { usedBy } from '../config/used-files.js'
 import { CommandRefused, DataPlane } from '../dataplane/data-plane.js'
 import { peerDescriptors } from '../dataplane/descriptor-budget.js'
 import type { DataPlaneSettings } from '../dataplane/messages.js'
@@ -18,10 +19,12 @@ import { limitOf } from '../os/sandbox/limits.js'
 import { UpgradeRoutes } from '../upgrade-routes.js'
 import { Attachments, maxAttachments } from './attachments.js'
 import { Captures } from './captures.js'
+import { needsNewThread, settingsOf } from './data-plane-settings.js'
 import { EventBus, type EventFeed } from './event-bus.js'
 import { EventLog } from './event-log.js'
 import { publishDataPlane } from './event-source.js'
 import { FdbView } from './fdb-view.js'
+import { type FileSandbox, noSandbox } from './file-sandbox.js'
 import { watchDataPlane } from './finding-source.js'
 import { Findings } from './findings.js'
 import { LiveControl } from './live-control.js'
@@ -63,6 +66,8 @@ export interface ControlPlaneOptions {
   readonly file?: ConfigFile
   /** Lines of the log that were lost since the start. */
   readonly linesDropped?: () => number
+  /** Entered before anything is opened. Default: none. */
+  readonly sandbox?: FileSandbox
 }
 
 export class ControlPlane {
@@ -73,6 +78,7 @@ export class ControlPlane {
   readonly findings: Findings
   #config: Config
   readonly #file: ConfigFile
+  readonly #sandbox: FileSandbox
   readonly #bus = new EventBus()
   readonly #dataPlane: DataPlane
   readonly #attachments: Attachments
@@ -89,6 +95,7 @@ export class ControlPlane {
     if (missing !== undefined) throw new OperatorError(missing)
     const control = new ControlPlane(config, log, options)
     try {
+      await control.#sandbox.enter()
       await control.#dataPlane.start()
       for (const { side, config: entry } of entriesOf(config)) await control.#attachments.add(side, entry, true)
     } catch (error) {
@@ -98,13 +105,12 @@ export class ControlPlane {
     return control
   }
 
-  private constructor(
-    config: Config,
-    log: Logger,
-    { upgrades = new UpgradeRoutes(), file = new ConfigFile(config.file), linesDropped = () => 0 }: ControlPlaneOptions,
-  ) {
+  private constructor(config: Config, log: Logger, options: ControlPlaneOptions) {
+    const { upgrades = new UpgradeRoutes(), file = new ConfigFile(config.file), linesDropped = () => 0 } = options
+    const { sandbox = noSandbox } = options
     this.#config = config
     this.#file = file
+    this.#sandbox = sandbox
     this.events = this.#bus
     const os = createOs()
     this.#removeRuntimeDir = ensureRuntimeDir(config.runtimeDir, config.process?.uid)
@@ -156,6 +162,7 @@ export class ControlPlane {
       bus: this.#bus,
       inTurn: task => this.#inTurn(task),
       apply: next => this.#apply(next),
+      sandbox,
       save: written => this.#save(written),
     })
   }
@@ -206,6 +213,8 @@ export class ControlPlane {
 
   async #apply(next: Config): Promise<ReloadReport> {
     const report: ReloadReport = { added: [], removed: [], kept: [], changed: [], needsRestart: [] }
+    const outside = this.#sandbox.fault([...next.interfaces, ...next.transports].flatMap(usedBy))
+    if (outside !== undefined) throw new OperatorError(outside)
     if (needsNewThread(settingsOf(next), this.#dataPlane.settings)) {
       const missing = missingMemory(settingsOf(next))
       if (missing !== undefined) throw new Refused('not-enough-memory', `${missing}; nothing was changed.`)
@@ -317,15 +326,6 @@ export class ControlPlane {
   }
 }
 
-/** Settings that the memory of a data plane is made for. */
-function needsNewThread(next: DataPlaneSettings, now: DataPlaneSettings): boolean {
-  return (
-    next.maxFrameSize !== now.maxFrameSize ||
-    next.bufferBytes !== now.bufferBytes ||
-    next.fdb.maxEntries !== now.fdb.maxEntries
-  )
-}
-
 function entriesOf({ interfaces, transports }: Config): Entry[] {
   return [
     ...interfaces.map(config => ({ side: 'interfaces' as const, config })),
@@ -335,14 +335,4 @@ function entriesOf({ interfaces, transports }: Config): Entry[] {
 
 function claimsOf(config: AnyConfig): readonly string[] {
   return isInterface(config) ? interfaceClaims(config) : transportClaims(config)
-}
-
-function settingsOf({ switch: { maxFrameSize, bufferBytes, fdb } }: Config): DataPlaneSettings {
-  const { ageingSeconds, maxEntries, maxEntriesPerPort } = fdb
-  // The data plane draws a new seed for each of its lives.
-  return {
-    maxFrameSize,
-    bufferBytes,
-    fdb: { ageingMs: ageingSeconds * 1000, maxEntries, maxEntriesPerPort, hashSeed: 0 },
-  }
 }

@@ -4,14 +4,16 @@ import type { Config } from '../config/config.js'
 import { confinementFault, forwardFault } from '../config/confinement.js'
 import type { Forward } from '../config/forwards.js'
 import { surroundings } from '../config/load.js'
+import { usedByForward } from '../config/used-files.js'
 import { CommandRefused, type DataPlane, DataPlaneEnded, type PortRecord } from '../dataplane/data-plane.js'
 import type { EgressPolicy, PortSettings } from '../dataplane/endpoint.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, OperatorError } from '../errors.js'
 import type { Transport } from '../transports/transport.js'
 import { parseMac } from '../wire/ethernet.js'
 import type { Attachment, Attachments } from './attachments.js'
 import type { EventBus } from './event-bus.js'
 import type { FdbView } from './fdb-view.js'
+import type { FileSandbox } from './file-sandbox.js'
 import { effectivePolicy } from './port-policy.js'
 import { type PortChange, Refused, type SaveReport, type SwitchChange, type SwitchControl } from './switch-control.js'
 
@@ -25,6 +27,7 @@ export interface LiveControlParts {
   readonly inTurn: <Result>(task: () => Promise<Result>) => Promise<Result>
   /** Brings the switch to a configuration; to be called in turn. */
   readonly apply: (next: Config) => Promise<unknown>
+  readonly sandbox: FileSandbox
   /** Writes the file; to be called in turn. `written` are entries in the form they were added in. */
   readonly save: (written: ReadonlyMap<string, unknown>) => Promise<SaveReport>
 }
@@ -140,6 +143,8 @@ export class LiveControl implements SwitchControl {
     return this.#inTurn(async () => {
       const forwarding = this.#forwarding(side, name)
       requireAllowed(forwardFault(forward.host, this.#parts.config()))
+      const outside = this.#parts.sandbox.fault(usedByForward(forward))
+      if (outside !== undefined) throw new OperatorError(outside)
       await forwarding.addForward(forward)
     })
   }

@@ -31,6 +31,7 @@ const good: Machine = {
   loadNativeLibrary: async () => ({}),
   loadSlirp: async () => ({ version: '4.9.2', file: 'libslirp.so.0' }),
   loadPcap: async () => ({ version: 'libpcap version 1.10.3', file: 'libpcap.so.0.8' }),
+  landlockVersion: async () => 7,
   bridgeableInterfaces: async () => undefined,
   executable: '/usr/bin/node',
 }
@@ -59,6 +60,7 @@ describe('doctor', () => {
         'open files',
         'slirp',
         'capture filters',
+        'sandbox',
         'datagram queue',
         'send buffer',
         'tap',
@@ -85,6 +87,13 @@ describe('doctor', () => {
         'apt install nftables (Debian), dnf install nftables (Fedora)',
       ],
     )
+  })
+
+  it('says whether the kernel has Landlock', async () => {
+    assert.equal((await findings({})).get('sandbox')?.text, 'Landlock, version 7')
+    const missing = (await findings({ landlockVersion: async () => 0 })).get('sandbox')
+    assert.equal(missing?.status, 'warn')
+    assert.match(missing?.mend ?? '', /5\.13/)
   })
 
   it('says which libpcap there is, or which package has it', async () => {

@@ -40,6 +40,7 @@ describe('a configuration', () => {
       transports: [],
       http: { listen: '127.0.0.1:9676', ...closed },
       process: null,
+      sandbox: 'auto',
       log: { level: 'info' },
     })
   })

@@ -30,15 +30,17 @@ describe('whom the process goes on as', () => {
   })
 
   it('is written back as it would be in a file', () => {
-    assert.deepEqual(effectiveConfig(load('process: { user: alice, group: staff }')).process, { user: 1001, group: 50 })
-    assert.ok(!('process' in effectiveConfig(load(''))))
+    const { process } = effectiveConfig(load('process: { user: alice, group: staff, sandbox: off }'))
+    assert.deepEqual(process, { user: 1001, group: 50, sandbox: 'off' })
+    assert.deepEqual(effectiveConfig(load('')).process, { sandbox: 'auto' })
   })
 
   for (const [text, line] of [
     ['process: { user: mallory }', 'process.user: "mallory" is not a user of this system'],
     ['process: { user: alice, group: wheel }', 'process.group: "wheel" is not a group of this system'],
     ['process: { user: 4000 }', 'process.group: missing, user 4000 has no group of its own'],
-    ['process: { group: staff }', 'process.user: missing, must be the name or the number of a user'],
+    ['process: { group: staff }', 'process.group: only with process.user'],
+    ['process: { sandbox: strict }', 'process.sandbox: "strict" is not one of "auto", "off"'],
     [
       'process: { user: alice }\ninterfaces: [{ name: nat, type: tap, mode: shared, address: 10.9.0.1/24 }]',
       'interfaces[0].mode: "shared" is not together with process.user: root has to undo it at the end',

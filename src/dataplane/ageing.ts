@@ -4,7 +4,7 @@
  * slots (a million addresses) in ten pieces took 3 to 5 ms each.
  */
 const SWEEP_MS = 10_000
-/** Slots; about 0.2 ms. */
+/** Slots. */
 const PIECE = 16_384
 /** Between two pieces at least and at most, in milliseconds. */
 const LEAST_MS = 10

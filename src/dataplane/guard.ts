@@ -6,7 +6,7 @@
  * unwound: a batch is recycled, a flush goes on with the next port, queues and reference counts stay right. The data plane
  * detaches the failed endpoint at the end of the turn; see contained-endpoints.ts.
  *
- * try/catch costs nothing where nothing is thrown. The guard's own call costs about a nanosecond for each batch, not for each frame.
+ * try/catch costs nothing where nothing is thrown, and the guard's own call is one for each batch, not for each frame.
  */
 import { type Endpoint, Fault } from './endpoint.js'
 import type { FrameList } from './frame-list.js'

@@ -160,7 +160,7 @@ describe('the live page', { ...requirements(needs), timeout: 180_000 }, () => {
     const { page } = await open()
     await page.locator('#capture-filter').fill('arp and')
     await page.locator('#capture-start').click()
-    await page.locator('#capture-state', { hasText: 'the expression ends too early' }).waitFor()
+    await page.locator('#capture-state', { hasText: 'syntax error' }).waitFor()
     await page.close()
   })
 

@@ -92,7 +92,8 @@ describe('a running switch, changed over the API', { timeout: 120_000 }, () => {
     })
 
     it('get no name that another has, or may come to have', async () => {
-      for (const name of ['vms:2', 'vms', 'one']) {
+      assertRefused(await api.patch(`/v1/ports/${a}`, { name: 'vms:2', isolated: true }), 400, 'invalid-request')
+      for (const name of ['vms', 'one']) {
         assertRefused(await api.patch(`/v1/ports/${a}`, { name, isolated: true }), 409, 'name-taken')
       }
       const { name, isolated } = await port(a)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { controlHeaders } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import { BROADCAST, frame } from '../support/frames.js'
 import { Lab } from '../support/lab.js'
@@ -47,7 +48,7 @@ describe('a transport with a port of its own, while guests hold every port', { t
   const add = async (body: object) => {
     const response = await fetch(`${url}/v1/transports`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...controlHeaders(url) },
       body: JSON.stringify(body),
     })
     return { status: response.status, answer: (await response.json()) as { detail?: string } }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { controlHeaders } from '../../support/control-tokens.js'
 import { eventually } from '../../support/eventually.js'
 import { Lab } from '../../support/lab.js'
 import type { SwitchProcess } from '../../support/switch-process.js'
@@ -26,7 +27,9 @@ describe('hostile capture filters', { timeout: 120_000 }, () => {
   after(() => lab.close())
 
   async function ask(filter: string): Promise<{ status: number; code: string }> {
-    const asked = request(`${running.api.url}/v1/capture?${new URLSearchParams({ filter })}`).end()
+    const asked = request(`${running.api.url}/v1/capture?${new URLSearchParams({ filter })}`, {
+      headers: controlHeaders(running.api.url),
+    }).end()
     const [response] = await once(asked, 'response')
     if (response.statusCode === 200) {
       response.destroy()
@@ -73,7 +76,9 @@ describe('hostile capture filters', { timeout: 120_000 }, () => {
 
   it('of clients that hang up at once leave no capture behind', async () => {
     for (let i = 0; i < 4; i++) {
-      const asked = request(`${running.api.url}/v1/capture?filter=arp`).end()
+      const asked = request(`${running.api.url}/v1/capture?filter=arp`, {
+        headers: controlHeaders(running.api.url),
+      }).end()
       asked.on('error', () => {})
       await delay(20)
       asked.destroy()

@@ -66,6 +66,12 @@ const codes = {
     cure: 'Find the guest or launcher that connects again and again; its port goes up and down in the events.',
     quietSeconds: 60,
   },
+  'internal-fault': {
+    severity: 'error',
+    meaning:
+      'tapswitch met an exception that no part of it expected. Frames are forwarded on, but something may be wrong from then on.',
+    cure: 'Report it, with the stack from the log. Restart the switch when its VMs can do without it.',
+  },
   'libslirp-faulty': {
     severity: 'warning',
     meaning:

@@ -8,7 +8,7 @@
  * process. Each transport is opened inside an asynchronous context that bears its name, which its timers and promises inherit;
  * callbacks that start elsewhere, such as those of accepted sockets, are wrapped with `contain`. An exception that arrives in
  * `uncaughtException` with such a name is that transport's: it is logged with its stack, raises the finding `transport-fault`, and
- * the callback is over; all else goes on. An exception without a name is a fault of the process, and ends it as before.
+ * the callback is over; all else goes on. An exception without a name is the process's: see internal-faults.ts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { DataPlane } from '../dataplane/data-plane.js'
@@ -22,6 +22,8 @@ export interface AttachmentFailuresParts {
   readonly findings: Findings
   readonly dataPlane: DataPlane
   readonly subjectOf: (name: string) => FindingSubject
+  /** An exception that is no transport's. */
+  readonly internal: (error: unknown) => void
 }
 
 export class AttachmentFailures {
@@ -37,17 +39,19 @@ export class AttachmentFailures {
     process.on('uncaughtException', this.#onUncaught)
   }
 
-  /** Runs what opens a transport: exceptions in callbacks that it leaves behind are the transport's. */
+  /** Runs what opens, changes or closes a transport: exceptions in callbacks that it leaves behind are the transport's. */
   run<Result>(name: string, open: () => Result): Result {
     return this.#context.run(name, open)
   }
 
-  /** Runs a callback of a transport; what it throws is the transport's fault. */
-  contain(name: string, callback: () => void): void {
+  /** Runs a callback of a transport; what it throws is the transport's fault, and the answer is false then. */
+  contain(name: string, callback: () => void): boolean {
     try {
       this.#context.run(name, callback)
+      return true
     } catch (error) {
       this.#fault(name, error)
+      return false
     }
   }
 
@@ -70,10 +74,7 @@ export class AttachmentFailures {
       this.#fault(name, error)
       return
     }
-    // Not ours to contain. Without this listener Node would print it and exit with 1; that is what happens now.
-    if (process.listenerCount('uncaughtException') > 1) return
-    this.#parts.log.error({ err: error instanceof Error ? error.stack : String(error) }, 'tapswitch failed')
-    process.exit(1)
+    this.#parts.internal(error)
   }
 
   #fault(name: string, error: unknown): void {

@@ -17,6 +17,7 @@ import type { UpgradeRoutes } from '../upgrade-routes.js'
 import { AttachmentFailures } from './attachment-failures.js'
 import type { EventBus } from './event-bus.js'
 import type { FindingSubject, Findings } from './findings.js'
+import { InternalFaults } from './internal-faults.js'
 import { type AnyConfig, openAttachment } from './openers.js'
 
 /** Rows of counters that are laid out for them at the start. */
@@ -50,8 +51,18 @@ export class Attachments {
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts
+    const internal = new InternalFaults({
+      ...parts,
+      subject: () => ({ kind: 'switch', name: parts.switchName() }),
+      exit: () => process.exit(1),
+      now: () => performance.now(),
+    })
     this.failures = new AttachmentFailures({
       ...parts,
+      internal: error => {
+        // In a test the runner has a listener of its own, and the exception is the test's.
+        if (process.listenerCount('uncaughtException') === 1) internal.add(error)
+      },
       subjectOf: name => ({ kind: this.#open.get(name)?.side === 'interfaces' ? 'interface' : 'transport', name }),
     })
     parts.dataPlane.on('event', event => this.#forward(event))
@@ -135,7 +146,7 @@ export class Attachments {
     const attachment = this.#open.get(name)
     if (attachment === undefined) return
     if (attachment.transport.spec(attachment.index) !== null) await this.#parts.dataPlane.detach(name)
-    await attachment.transport.close()
+    await this.failures.run(name, () => attachment.transport.close())
     this.#open.delete(name)
     this.failures.forget(name)
     this.#rows.delete(name)
@@ -152,7 +163,7 @@ export class Attachments {
   async update(config: AnyConfig): Promise<void> {
     const attachment = this.#open.get(config.name)
     if (attachment === undefined) return
-    attachment.transport.update(config)
+    this.failures.run(config.name, () => attachment.transport.update(config))
     this.#publish(attachment.side, config.name, 'changed')
     if (attachment.transport.spec(attachment.index) === null) return
     await this.#parts.dataPlane.command({ type: 'set-policy', name: config.name, policy: egressPolicy(config.port) })

@@ -64,10 +64,23 @@ export interface TransportContext {
   /** Something that happened and is over; what stays wrong is a finding. Not for what guests can cause at will. */
   readonly report: (event: TransportEvent) => void
   /**
-   * Runs a callback; what it throws is this transport's fault, is reported as such, and harms nothing else. For callbacks that do not begin
-   * with a timer or promise of the transport: events of accepted sockets, of children, of foreign libraries.
+   * Runs a callback; what it throws is this transport's fault, is reported as such, and harms nothing else; then the answer is false. For
+   * callbacks that do not begin with a timer or promise of the transport: events of accepted sockets, of children, of foreign libraries.
    */
-  readonly contain: (callback: () => void) => void
+  readonly contain: Contain
+}
+
+export type Contain = (callback: () => void) => boolean
+
+/** A listener that is contained; `failed` ends what the listener was for, such as one connection. */
+export function contained<Args extends unknown[]>(
+  contain: Contain,
+  listener: (...args: Args) => void,
+  failed: () => void,
+): (...args: Args) => void {
+  return (...args) => {
+    if (!contain(() => listener(...args))) failed()
+  }
 }
 
 /** A transport's findings about itself. */

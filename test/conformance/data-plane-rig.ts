@@ -77,7 +77,10 @@ export abstract class DataPlaneRig<Config extends AttachmentConfig> implements R
       findings: this.findings,
       descriptors: new DescriptorShare(this.dataPlane.counters, index, 'control'),
       report: event => void this.reports.push(event),
-      contain: callback => callback(),
+      contain: callback => {
+        callback()
+        return true
+      },
     })
     this.transports.set(name, transport)
     await this.dataPlane.attach(name, () => transport.spec(index) ?? assert.fail(`${name} has nothing to attach`))

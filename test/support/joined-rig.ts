@@ -20,6 +20,10 @@ export class JoinedRig {
       {
         os,
         log: this.log,
+        contain: callback => {
+          callback()
+          return true
+        },
         send: message => {
           this.dataPlane
             .command({ type: 'endpoint', name: 'web', message })

@@ -45,6 +45,7 @@ export class StreamEndpoint implements Endpoint {
   #count = 0
   #maxPeers: number
   readonly #dial: PendingDial
+  readonly abandon = (): void => this.#dial.close()
   readonly #acceptor: Acceptor
   readonly #share: DescriptorShare
 
@@ -148,6 +149,7 @@ export class StreamEndpoint implements Endpoint {
   }
 
   handOver(headOf: (port: number) => Uint8Array | null): void {
+    this.#dial.close()
     for (const connection of this.#byPort) {
       if (connection === undefined || connection.reader.holding) continue
       this.#host.updateRestore(connection.port, connection.restore(headOf(connection.port)))
@@ -166,17 +168,16 @@ export class StreamEndpoint implements Endpoint {
   #endUnanswered(): void {
     const { keepAliveSeconds } = this.#options.socket
     if (keepAliveSeconds === 0) return
-    const { layout } = this.#host.os
+    const silentMs = 2000 * keepAliveSeconds
     for (const connection of this.#byPort) {
-      if (connection === undefined || !streams.leavesUnanswered(layout, connection.fd, 2000 * keepAliveSeconds))
-        continue
+      const fd = connection?.fd ?? -1
+      if (connection === undefined || !streams.leavesUnanswered(this.#host.os.layout, fd, silentMs)) continue
       this.#end(connection, 'it does not answer')
     }
   }
 
   /** Connections beyond the limit are taken and closed: whoever waits in the backlog does not know that it waits. */
   #admit(fd: number): void {
-    const { layout } = this.#host.os
     if (!this.#manyPorts) this.#makeWay(this.#lastingPort(this.#spec.name))
     const name = this.#manyPorts ? `${this.#spec.name}:${this.#host.nextPortNumber(this.#spec.index)}` : this.#spec.name
     if (this.#count >= this.#maxPeers) {
@@ -193,8 +194,8 @@ export class StreamEndpoint implements Endpoint {
       this.#refuse(fd, 'peer-limit', 'all ports of the switch are in use: raise switch.maxPorts')
       return
     }
-    prepareSocket(layout, fd, this.#options.socket)
-    this.#begin(fd, port, name, 0, peerLabel(layout, fd))
+    prepareSocket(this.#host.os.layout, fd, this.#options.socket)
+    this.#begin(fd, port, name, 0, peerLabel(this.#host.os.layout, fd))
   }
 
   #refuse(fd: number, reason: 'peer-limit' | 'descriptor-limit', message: string): void {
@@ -257,11 +258,10 @@ export class StreamEndpoint implements Endpoint {
 
   #end(connection: Connection, reason: string): void {
     const { port, name, id } = connection
-    const { mode } = this.#options
     if (this.#lasting.has(name)) this.#host.portDown(port, { peer: null, restore: null, descriptors: [] })
     this.#close(connection)
-    if (mode === 'given') this.#upcall({ type: 'ended', id, reason })
-    if (mode === 'connect') this.#upcall({ type: 'idle', error: reason, wasUp: true })
+    if (this.#options.mode === 'given') this.#upcall({ type: 'ended', id, reason })
+    if (this.#options.mode === 'connect') this.#upcall({ type: 'idle', error: reason, wasUp: true })
   }
 
   /** Lets go of the connection, and of its port if that was made for it. */

@@ -16,10 +16,9 @@
 import { Socket } from 'node:net'
 import type { EgressPolicy } from '../../dataplane/endpoint.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
-import type { Logger } from '../../log.js'
 import { streamPair } from '../../os/stream-socket.js'
 import { closeSocket, sizeSocketBuffers } from '../../os/unix-socket.js'
-import type { TransportContext } from '../transport.js'
+import { contained, type TransportContext } from '../transport.js'
 import { FrameSplitter } from './frame-splitter.js'
 import { MAX_LENGTH } from './framing.js'
 import { type GivenConnection, type GivenOptions, STREAM, type StreamDowncall, type StreamUpcall } from './options.js'
@@ -70,14 +69,14 @@ export interface JoinedOptions {
 /** The joined ports of one transport. It is that transport's `spec`, `message` and `close`. */
 export class JoinedPorts {
   readonly #options: JoinedOptions
-  readonly #context: Pick<TransportContext, 'os' | 'log' | 'send'>
+  readonly #context: Pick<TransportContext, 'os' | 'log' | 'send' | 'contain'>
   readonly #ports = new Map<number, Pair>()
   #policy: EgressPolicy
   #nextId = 1
   #nextNumber = 1
   #attached = false
 
-  constructor(options: JoinedOptions, context: Pick<TransportContext, 'os' | 'log' | 'send'>) {
+  constructor(options: JoinedOptions, context: Pick<TransportContext, 'os' | 'log' | 'send' | 'contain'>) {
     this.#options = options
     this.#context = context
     this.#policy = options.policy
@@ -176,10 +175,12 @@ interface PairParts {
   handlers: JoinedPortHandlers
 }
 
+type PairContext = Pick<TransportContext, 'os' | 'log' | 'contain'>
+
 class Pair implements JoinedPort {
   readonly name: string
   closed = false
-  readonly #context: { os: TransportContext['os']; log: Logger }
+  readonly #context: PairContext
   readonly #peer: string | null
   readonly #handlers: JoinedPortHandlers
   readonly #end: (id: number) => void
@@ -194,7 +195,7 @@ class Pair implements JoinedPort {
   /** Somebody was told that there is no room. */
   #refused = false
 
-  constructor(context: { os: TransportContext['os']; log: Logger }, parts: PairParts, end: (id: number) => void) {
+  constructor(context: PairContext, parts: PairParts, end: (id: number) => void) {
     this.#context = context
     this.name = parts.name
     this.#peer = parts.peer
@@ -221,8 +222,14 @@ class Pair implements JoinedPort {
     const splitter = new FrameSplitter(frame => {
       if (!this.closed) this.#handlers.onFrame(frame)
     })
-    socket.on('data', piece => splitter.push(piece))
-    socket.on('drain', () => this.#drained())
+    socket.on(
+      'data',
+      this.#contained((piece: Buffer) => splitter.push(piece)),
+    )
+    socket.on(
+      'drain',
+      this.#contained(() => this.#drained()),
+    )
     // The data plane's end went; it says so itself, and then the pair is renewed.
     socket.on('error', error => this.#context.log.debug({ port: this.name, err: String(error) }, 'a joined port broke'))
     if (this.#paused) socket.pause()
@@ -269,6 +276,15 @@ class Pair implements JoinedPort {
     this.#flush()
     this.#socket?.end()
     this.#end(this.#id)
+  }
+
+  /** A listener whose failure closes this port, since it was in the middle of a frame. */
+  #contained<Args extends unknown[]>(listener: (...args: Args) => void): (...args: Args) => void {
+    const { contain } = this.#context
+    return contained(contain, listener, () => {
+      this.close()
+      contain(() => this.#handlers.onRefused?.('a fault of the switch'))
+    })
   }
 
   refuse(reason: string): void {

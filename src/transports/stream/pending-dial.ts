@@ -48,37 +48,41 @@ export class PendingDial {
       this.#result.failed(getSystemErrorName(fd))
       return
     }
+    // From here to the end of the attempt, also when an exception ends it, `close` knows the descriptor.
+    this.#dialling = { fd, since: this.#host.now(), peer }
     prepareSocket(layout, fd, this.#socket)
-    if (result >= 0) this.#result.connected(fd, peer)
-    else if (result === -layout.errno.EINPROGRESS) {
-      this.#dialling = { fd, since: this.#host.now(), peer }
-      this.#host.awaitConnected(this.#endpoint, fd)
-    } else this.#fail(fd, getSystemErrorName(result))
+    if (result >= 0) this.#connected(fd, peer)
+    else if (result === -layout.errno.EINPROGRESS) this.#host.awaitConnected(this.#endpoint, fd)
+    else this.#fail(fd, getSystemErrorName(result))
   }
 
   /** The descriptor is writable: connected, or refused. */
   settle(fd: number): void {
     const dialling = this.#dialling
     if (dialling?.fd !== fd) return
-    this.#dialling = null
     const errno = streams.socketError(this.#host.os.layout, fd)
-    if (errno === 0) this.#result.connected(fd, dialling.peer)
+    if (errno === 0) this.#connected(fd, dialling.peer)
     else this.#fail(fd, getSystemErrorName(-errno))
   }
 
   tick(now: number): void {
     if (this.#dialling === null || now - this.#dialling.since <= DIAL_TIMEOUT_MS) return
-    const { fd } = this.#dialling
-    this.#dialling = null
-    this.#fail(fd, 'no answer')
+    this.#fail(this.#dialling.fd, 'no answer')
   }
 
+  /** Gives up what is under way. Idempotent. */
   close(): void {
     if (this.#dialling !== null) this.#abandon(this.#dialling.fd)
     this.#dialling = null
   }
 
+  #connected(fd: number, peer: string): void {
+    this.#result.connected(fd, peer)
+    this.#dialling = null
+  }
+
   #fail(fd: number, error: string): void {
+    this.#dialling = null
     this.#abandon(fd)
     this.#result.failed(error)
   }

@@ -17,7 +17,7 @@ import { parseMac } from '../../wire/ethernet.js'
 import { egressPolicy } from '../policy.js'
 import { Backoff } from '../stream/backoff.js'
 import { JoinedPorts } from '../stream/joined.js'
-import type { Facts, Transport, TransportContext } from '../transport.js'
+import { contained, type Facts, type Transport, type TransportContext } from '../transport.js'
 import { type Hello, helloHeaders, readHello } from './hello.js'
 import { drawNonce, type Handshake, isProven } from './identity.js'
 import { Link } from './link.js'
@@ -145,14 +145,26 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
     ws.once('upgrade', response => {
       answer = response
     })
+    // Whatever fails here, this attempt is over, and another is made.
+    const failed = () => {
+      ws.terminate()
+      this.#failed(ws, 'a fault of the switch')
+    }
+    const { contain } = this.#context
     ws.once('unexpected-response', (_request, response) => {
       readRefusal(response).then(why => {
         this.#failed(ws, why)
         ws.terminate()
       })
     })
-    ws.once('open', () => this.#opened(ws, answer as IncomingMessage, { nonce, dialledAt }))
-    ws.on('error', error => this.#failed(ws, explained(error)))
+    ws.once(
+      'open',
+      contained(contain, () => this.#opened(ws, answer as IncomingMessage, { nonce, dialledAt }), failed),
+    )
+    ws.on(
+      'error',
+      contained(contain, (error: Error) => this.#failed(ws, explained(error)), failed),
+    )
   }
 
   #opened(ws: WebSocket, answer: IncomingMessage, call: Call): void {
@@ -175,6 +187,7 @@ export class DialledWebSocket implements Transport<WebSocketConnectConfig> {
         socket: answer.socket as Duplex,
         options: { pingMs: pingSeconds * 1000, idleMs: idleSeconds * 1000, textPings },
         tally: this.#tally,
+        contain: this.#context.contain,
         openPort: handlers =>
           this.#joined.open(hello === null ? this.where : `${hello.name} at ${this.where}`, handlers, name),
         ended: why => {

@@ -16,6 +16,7 @@
 import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { JoinedPort, JoinedPortHandlers } from '../stream/joined.js'
+import { type Contain, contained } from '../transport.js'
 import { Intake } from './intake.js'
 import { CHECK_MS, CLOSE_MS, MAX_BUFFERED } from './options.js'
 import type { Tally } from './tally.js'
@@ -33,6 +34,7 @@ export interface LinkParts {
   socket: Duplex
   options: LinkOptions
   tally: Tally
+  contain: Contain
   openPort: (handlers: JoinedPortHandlers) => JoinedPort
   /** For the first text of the peer: whether it was a proof of who the peer is. */
   takesProof?: ((text: string) => boolean) | undefined
@@ -78,12 +80,30 @@ export class Link {
     })
     this.#fromPeer = new Intake(ws)
     this.#fromSwitch = new Intake(this.#port)
-    ws.on('message', (data, isBinary) => this.#receive(data, isBinary))
-    ws.on('ping', () => this.#heard())
-    ws.on('pong', () => this.#heard())
-    ws.on('error', error => this.#failed(error))
-    ws.once('close', code => this.#closed(code))
-    socket.on('drain', () => this.#fromSwitch.release())
+    ws.on(
+      'message',
+      this.#contained((data: RawData, isBinary: boolean) => this.#receive(data, isBinary)),
+    )
+    ws.on(
+      'ping',
+      this.#contained(() => this.#heard()),
+    )
+    ws.on(
+      'pong',
+      this.#contained(() => this.#heard()),
+    )
+    ws.on(
+      'error',
+      this.#contained((error: Error) => this.#failed(error)),
+    )
+    ws.once(
+      'close',
+      this.#contained((code: number) => this.#closed(code)),
+    )
+    socket.on(
+      'drain',
+      this.#contained(() => this.#fromSwitch.release()),
+    )
   }
 
   /** Every CHECK_MS or so. */
@@ -108,6 +128,15 @@ export class Link {
     this.#why ||= why
     ws.close(status, why.slice(0, 120))
     setTimeout(() => ws.terminate(), CLOSE_MS).unref()
+  }
+
+  /** A listener whose failure ends this connection, and no other. */
+  #contained<Args extends unknown[]>(listener: (...args: Args) => void): (...args: Args) => void {
+    const { ws, contain } = this.#parts
+    return contained(contain, listener, () => {
+      this.#why ||= 'a fault of the switch'
+      ws.terminate()
+    })
   }
 
   #heard(): void {

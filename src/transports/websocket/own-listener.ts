@@ -17,6 +17,7 @@ import { OperatorError } from '../../errors.js'
 import { FailureLimit } from '../../failure-limit.js'
 import { readTlsFiles } from '../../tls-files.js'
 import type { UpgradeRoute } from '../../upgrade-routes.js'
+import type { Contain } from '../transport.js'
 import { type Refusal, refuse } from './refusal.js'
 
 const limits = {
@@ -31,12 +32,17 @@ export class OwnListener {
   readonly #server: Server
   readonly #failures = new FailureLimit()
   readonly #handle: UpgradeRoute['handle']
+  readonly #contain: Contain
   readonly #sockets = new Set<Duplex>()
   #config: WebSocketListenConfig
 
   /** Throws OperatorError when the address is not to be had. */
-  static async open(config: WebSocketListenConfig, handle: UpgradeRoute['handle']): Promise<OwnListener> {
-    const listener = new OwnListener(config, handle)
+  static async open(
+    config: WebSocketListenConfig,
+    contain: Contain,
+    handle: UpgradeRoute['handle'],
+  ): Promise<OwnListener> {
+    const listener = new OwnListener(config, contain, handle)
     const { host, port } = config.address as NonNullable<WebSocketListenConfig['address']>
     try {
       const listening = once(listener.#server, 'listening')
@@ -50,8 +56,9 @@ export class OwnListener {
     }
   }
 
-  private constructor(config: WebSocketListenConfig, handle: UpgradeRoute['handle']) {
+  private constructor(config: WebSocketListenConfig, contain: Contain, handle: UpgradeRoute['handle']) {
     this.#config = config
+    this.#contain = contain
     this.#handle = handle
     const options = {
       maxHeaderSize: limits.headerBytes,
@@ -66,8 +73,13 @@ export class OwnListener {
     this.#server.on('request', (_request, response) => {
       response.writeHead(426, { Connection: 'close', Upgrade: 'websocket', 'Content-Length': 0 }).end()
     })
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.#server.on('connection', (socket: Duplex) => this.#track(socket))
+    // What fails ends that connection, and no other.
+    this.#server.on('upgrade', (request, socket, head) => {
+      if (!this.#contain(() => this.#upgrade(request, socket, head))) socket.destroy()
+    })
+    this.#server.on('connection', (socket: Duplex) => {
+      if (!this.#contain(() => this.#track(socket))) socket.destroy()
+    })
     this.#server.on('clientError', (_error, socket) => socket.destroy())
     this.#server.on('tlsClientError', (_error, socket) => socket.destroy())
     this.update(config)

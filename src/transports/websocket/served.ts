@@ -140,7 +140,7 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     const { config } = this
     if (config.address === null) this.#register()
     else
-      this.#listener = await OwnListener.open(config, (request, socket, head, client) =>
+      this.#listener = await OwnListener.open(config, this.#context.contain, (request, socket, head, client) =>
         this.#handle(request, socket, head, client),
       )
   }
@@ -149,12 +149,13 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
     this.#unregister()
     const { path, allowedOrigins, maxPeers } = this.config
     this.#unregister = this.#context.upgrades.register(path, {
-      handle: (request, socket, head, client) =>
-        this.#context.contain(() => this.#handle(request, socket, head, client)),
+      handle: (request, socket, head, client) => {
+        if (!this.#context.contain(() => this.#handle(request, socket, head, client))) socket.destroy()
+      },
       allowedOrigins,
       access: this.#token === null ? 'guest' : 'own',
       maxConnections: maxPeers,
-      closing: () => this.#goodbye(),
+      closing: () => void this.#context.contain(() => this.#goodbye()),
     })
   }
 
@@ -192,7 +193,7 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
       else this.#perAddress.set(address, count)
     }
     // Answers a malformed request by itself, and closes the socket.
-    socket.once('close', left)
+    socket.once('close', () => void this.#context.contain(left))
     this.#server.handleUpgrade(request, socket, head, ws => {
       try {
         this.#couple(ws, socket, peerName(request, client, hello), { hello, handshake: this.#handshakes.get(request) })
@@ -248,6 +249,7 @@ export class ServedWebSocket implements Transport<WebSocketListenConfig> {
         socket,
         options: { pingMs: pingSeconds * 1000, idleMs: idleSeconds * 1000, textPings },
         tally: this.#tally,
+        contain: this.#context.contain,
         openPort: handlers => this.#joined.open(peer, handlers),
         takesProof: handshake && takesProof,
         ended: () => {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Endpoint } from '#src/dataplane/endpoint.js'
 import { createEndpoint } from '#src/dataplane/endpoint-kinds.js'
-import type { EndpointMessage, EndpointSpec, Event } from '#src/dataplane/messages.js'
+import type { EndpointSpec, Event } from '#src/dataplane/messages.js'
 import { PortRecords } from '#src/dataplane/port-records.js'
 import * as libc from '#src/os/libc.js'
 import { NativeMemory } from '#src/os/native-memory.js'
@@ -19,23 +19,12 @@ import { STREAM } from '#src/transports/stream/options.js'
 import { BROADCAST, frame } from '../../support/frames.js'
 import { numbered, numberOf } from '../../support/numbered.js'
 import { TurningDataPlane } from '../../support/turning-data-plane.js'
+import { type Method, udpVictim, unixgramVictim, type Victim, vxlanVictim } from '../../support/victims.js'
 
 const policy = { maxFrameSize: 1518, maxEntries: 0, isolated: false, queueFrames: 64 }
 const ALICE = '02:00:00:00:00:0a'
 const BOB = '02:00:00:00:00:0b'
 const MALLORY = '02:00:00:00:00:0c'
-
-/** The endpoint whose methods throw, and what is at its other end. */
-interface Victim {
-  readonly spec: Omit<EndpointSpec, 'ports'>
-  /** Sends a frame to the switch. */
-  send(bytes: Uint8Array): void
-  /** What its main half would do once it is told that a connection ended; undefined where it has none. */
-  renew?(): EndpointMessage
-  close(): void
-}
-
-type Method = Exclude<keyof Endpoint, 'maxFrameSize' | 'maxTransmit'>
 
 const os = createOs()
 const { MSG_DONTWAIT, MSG_NOSIGNAL } = os.layout.constants
@@ -45,6 +34,18 @@ function sendOn(fd: number, bytes: Uint8Array): void {
   memory.bytes.set(bytes)
   libc.send(fd, memory.address, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL)
 }
+
+const datagramMethods = [
+  'receive',
+  'transmit',
+  'fault',
+  'gone',
+  'egressDescriptor',
+  'tick',
+  'message',
+  'handOver',
+  'unfinished',
+] as const
 
 const victims: Record<string, { open: () => Victim; methods: readonly Method[] }> = {
   memory: {
@@ -96,6 +97,10 @@ const victims: Record<string, { open: () => Victim; methods: readonly Method[] }
       'unfinished',
     ],
   },
+  'unixgram for many': { open: () => unixgramVictim('many'), methods: datagramMethods },
+  'unixgram for one': { open: () => unixgramVictim('one'), methods: datagramMethods },
+  udp: { open: udpVictim, methods: datagramMethods },
+  vxlan: { open: vxlanVictim, methods: datagramMethods },
   'a connected socket': {
     open: () => {
       const [ours, theirs] = streamPair(os.layout)
@@ -112,7 +117,7 @@ const victims: Record<string, { open: () => Victim; methods: readonly Method[] }
         },
       }
     },
-    methods: ['receive', 'transmit', 'fault', 'gone', 'egressDescriptor', 'tick', 'message', 'handOver', 'unfinished'],
+    methods: datagramMethods,
   },
 }
 

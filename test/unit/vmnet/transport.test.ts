@@ -38,7 +38,10 @@ describe("the vmnet interface's half on the main thread", requirements(standinNe
       findings: new RecordedFindings(),
       descriptors: { take: () => true, give: () => {} },
       report: event => void events.push(event),
-      contain: callback => callback(),
+      contain: callback => {
+        callback()
+        return true
+      },
     }
   })
   afterEach(() => standin.nothingLeft())

@@ -171,7 +171,7 @@ export class Forwards {
     lchownSync(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0)
   }
 
-  /** A file that nobody listens on is left over from an earlier run. */
+  /** A stream socket that no process listens on is left over from an earlier run. */
   async #makeWay(path: string): Promise<void> {
     const limit = this.#parts.layout.sockaddrUn.pathSize - 1
     if (Buffer.byteLength(path) > limit) {
@@ -184,7 +184,7 @@ export class Forwards {
       return
     }
     if (!file.isSocket()) throw new OperatorError(`"${path}" exists and is not a socket; it is left alone`)
-    if (await answers(path)) throw new OperatorError(`another process listens on "${path}"`)
+    if (await isInUse(path)) throw new OperatorError(`"${path}" is a socket in use; it is left alone`)
     unlinkSync(path)
   }
 
@@ -200,13 +200,14 @@ export class Forwards {
   }
 }
 
-function answers(path: string): Promise<boolean> {
+/** Also when it is a socket of another kind, or one that this user may not connect to. */
+function isInUse(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(path)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
   })
 }

@@ -65,8 +65,12 @@ export type SlirpReply =
   | { readonly type: 'lease'; readonly lease: Lease }
 
 const PREFIX = 4
-/** A configuration with hundreds of forwards has some ten kilobytes. */
+/** Bytes of a command; a configuration with hundreds of forwards has some ten kilobytes. */
 export const MAX_MESSAGE = 1024 * 1024
+/** Bytes of a reply; the longest one, all counts, has under one kilobyte. */
+const MAX_REPLY = 16 * 1024
+/** Replies in a second: one a second is usual, and one more for each forward that is changed. */
+const MAX_REPLIES = 1000
 
 export function encodeMessage(message: SlirpRequest | SlirpReply): Buffer {
   const text = Buffer.from(JSON.stringify(message))
@@ -77,7 +81,12 @@ export function encodeMessage(message: SlirpRequest | SlirpReply): Buffer {
 
 /** Puts messages together from pieces of the stream. */
 export class MessageReader<Message> {
+  readonly #limit: number
   #waiting = Buffer.alloc(0)
+
+  constructor(limit = MAX_MESSAGE) {
+    this.#limit = limit
+  }
 
   /** Throws where the stream holds no message. */
   push(piece: Uint8Array): Message[] {
@@ -85,11 +94,37 @@ export class MessageReader<Message> {
     const messages: Message[] = []
     while (this.#waiting.length >= PREFIX) {
       const length = this.#waiting.readUInt32BE(0)
-      if (length > MAX_MESSAGE) throw new Error(`a message of ${length} bytes`)
+      if (length > this.#limit) throw new Error(`a message of ${length} bytes`)
       if (this.#waiting.length < PREFIX + length) break
       messages.push(JSON.parse(this.#waiting.toString('utf8', PREFIX, PREFIX + length)))
       this.#waiting = this.#waiting.subarray(PREFIX + length)
     }
     return messages
+  }
+}
+
+/** The switch's reader: what comes without end is no talk either, and would take the main thread's time. */
+export class ReplyReader {
+  readonly #reader = new MessageReader<SlirpReply>(MAX_REPLY)
+  readonly #now: () => number
+  #since = 0
+  #count = 0
+
+  /** `now` in milliseconds, on any clock. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
+  /** Throws where the stream holds no message, and when there are too many. */
+  push(piece: Uint8Array): SlirpReply[] {
+    const replies = this.#reader.push(piece)
+    const now = this.#now()
+    if (now - this.#since >= 1000) {
+      this.#since = now
+      this.#count = 0
+    }
+    this.#count += replies.length
+    if (this.#count > MAX_REPLIES) throw new Error(`more than ${MAX_REPLIES} messages in a second`)
+    return replies
   }
 }

@@ -20,8 +20,8 @@ import { closeSocket } from '../os/unix-socket.js'
 import { UNCONFINED } from './confine.js'
 import { LastWords, Requests } from './dialogue.js'
 import { Leases } from './leases.js'
-import type { SlirpReply, SlirpResult, Started } from './messages.js'
-import { COMMANDS, encodeMessage, MessageReader, type Needs, type SlirpCommand } from './messages.js'
+import type { SlirpResult, Started } from './messages.js'
+import { COMMANDS, encodeMessage, type Needs, ReplyReader, type SlirpCommand } from './messages.js'
 import { countsOf, type SlirpCounts } from './shared-state.js'
 import { Watch } from './watch.js'
 
@@ -201,7 +201,7 @@ export class SlirpProcess {
   }
 
   #listen(commands: Duplex, requests: Requests, child: ChildProcess): void {
-    const reader = new MessageReader<SlirpReply>()
+    const reader = new ReplyReader()
     commands.on('error', () => {})
     commands.on('data', (piece: Buffer) => {
       try {

@@ -97,7 +97,12 @@ export type SlirpCounters = Pick<SharedState, 'dropped' | 'guestError'>
 
 const countNames = [...counterNames, ...refusals, 'refused'] as const
 
-/** Counts that another process tells: known names and numbers only. Null: it has not said anything yet. */
+/** Counts that another process tells: known names and whole numbers only, 0 for all else. Null: it has not said anything yet. */
 export function countsOf(told: Partial<Record<string, unknown>> | null): SlirpCounts {
-  return Object.fromEntries(countNames.map(name => [name, Number(told?.[name]) || 0])) as SlirpCounts
+  return Object.fromEntries(countNames.map(name => [name, countOf(told?.[name])])) as SlirpCounts
+}
+
+/** JSON has numbers that no answer of the API can carry, as 1e999. */
+function countOf(told: unknown): number {
+  return Number.isSafeInteger(told) && (told as number) >= 0 ? (told as number) : 0
 }

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createOs } from '#src/os/os.js'
+import { bindUnix, closeSocket, openUnixDatagram } from '#src/os/unix-socket.js'
 import { Forwards } from '#src/slirp/forwards.js'
 import type { Needs } from '#src/slirp/messages.js'
 import { slirpConfig } from '../../support/slirp-config.js'
@@ -98,5 +99,18 @@ describe('a unix socket that the slirp process made', () => {
 
   it('is an error when it is not there', async () => {
     await assert.rejects(beside(() => {}).add(forward()), /cannot listen on .*ssh\.sock/)
+  })
+
+  it('takes the place of no socket of another kind that is in use', async () => {
+    const fd = openUnixDatagram(parts.layout)
+    try {
+      assert.equal(bindUnix(parts.layout, fd, forward().host), 0)
+      const { ino } = lstatSync(forward().host)
+      const list = beside(path => assert.fail(`${path} is made`))
+      await assert.rejects(list.add(forward()), /ssh\.sock" is a socket in use; it is left alone/)
+      assert.equal(lstatSync(forward().host).ino, ino)
+    } finally {
+      closeSocket(fd)
+    }
   })
 })

@@ -1,4 +1,5 @@
 /** `tapswitch run`: the boot order, one named step a line; then the switch runs until it is told to stop. */
+import { fstatSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config, HttpConfig } from '../config/config.js'
@@ -119,11 +120,18 @@ function serveHttp(
   return startHttp({ view, control, captures, events, config: http, log, upgrades, controlToken })
 }
 
-/** Not where stdout is the journal, which other users may read. */
+/** Not where stdout is the journal or a file that other users may read. */
 function announcePage(http: HttpServer, print: Print): void {
-  const link = process.env.JOURNAL_STREAM === undefined ? http.controlLink() : null
+  const link = process.env.JOURNAL_STREAM === undefined && !isReadByOthers(STDOUT) ? http.controlLink() : null
   if (link === null) return
   print(`The page, with control, once and within ten minutes (later: tapswitch link):\n  ${link}`)
+}
+
+const STDOUT = 1
+
+function isReadByOthers(fd: number): boolean {
+  const stats = fstatSync(fd)
+  return stats.isFile() && (stats.mode & 0o044) !== 0
 }
 
 function announce(config: Config, log: Logger, print: Print): void {

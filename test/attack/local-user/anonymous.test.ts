@@ -1,12 +1,16 @@
 /** Another user of the machine, without a token and without rights, against the API on loopback. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { lstatSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, fchmodSync, lstatSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { Api } from '../../support/api.js'
 import { controlTokenOf } from '../../support/control-tokens.js'
+import { eventually } from '../../support/eventually.js'
 import { Lab } from '../../support/lab.js'
+import { projectRoot } from '../../support/project-root.js'
 import { requirements } from '../../support/requires.js'
 import type { SwitchProcess } from '../../support/switch-process.js'
 
@@ -74,6 +78,43 @@ describe('another local user', { ...requirements({ root: true, commands: ['setpr
     })()`)
     assert.equal(last, 429)
     assert.equal((await new Api(running.url).patch('/v1/switch', { name: 'mine' })).status, 200)
+  })
+})
+
+describe('the link with control that run prints', { timeout: 60_000 }, () => {
+  const program = join(projectRoot, 'dist/cli/main.js')
+
+  /** What a switch prints to a file of this mode until it is ready, and a moment after. */
+  async function printedTo(mode: number): Promise<string> {
+    const lab = await Lab.open()
+    const [config, out] = [lab.path('switch.yaml'), lab.path('out')]
+    writeFileSync(
+      config,
+      JSON.stringify({ runtimeDir: lab.path('run'), http: { listen: '127.0.0.1:0' }, transports: [] }),
+    )
+    const fd = openSync(out, 'w', mode)
+    fchmodSync(fd, mode)
+    const child = spawn(process.execPath, [program, 'run', '-c', config], { stdio: ['ignore', fd, fd] })
+    closeSync(fd)
+    try {
+      await eventually(
+        () => readFileSync(out, 'utf8'),
+        text => text.includes('"ready"'),
+        'it is ready',
+        30_000,
+      )
+      child.kill('SIGTERM')
+      await once(child, 'close')
+      return readFileSync(out, 'utf8')
+    } finally {
+      child.kill('SIGKILL')
+      await lab.close()
+    }
+  }
+
+  it('is not in a file that other users may read', async () => {
+    assert.doesNotMatch(await printedTo(0o644), /code=/)
+    assert.match(await printedTo(0o600), /#code=[\w-]+/)
   })
 })
 

@@ -33,7 +33,7 @@ export class NameServers {
   readonly #path: string
   readonly #port: number
   readonly #answerMs: number
-  #checkedAs = ''
+  #checkedAs: string | null = null
   #isGood = true
   #timer: NodeJS.Timeout | null = null
   #isClosed = false
@@ -123,6 +123,10 @@ function textOf(path: string): string {
 }
 
 function versionOf(path: string): string {
-  const { ino, mtimeMs, size } = statSync(path, { throwIfNoEntry: false }) ?? {}
-  return `${ino} ${mtimeMs} ${size}`
+  try {
+    const { ino, mtimeMs, size } = statSync(path)
+    return `${ino} ${mtimeMs} ${size}`
+  } catch {
+    return ''
+  }
 }

@@ -115,7 +115,12 @@ export class SlirpProcess {
   /** Gives it another link: the data plane at the far end is another, or was out of step. */
   join(): void {
     const running = this.#running
-    if (running !== null) this.#passLink(running.links)
+    if (running === null) return
+    try {
+      this.#passLink(running.links)
+    } catch (error) {
+      this.#kill(running.child, `it gets no link to the data plane: ${(error as Error).message}`)
+    }
   }
 
   /** Ends it and starts another, with what forwards need by now. Resolves when that one runs, forwards included. */
@@ -141,8 +146,15 @@ export class SlirpProcess {
     const { layout, config, account, needs } = this.#parts
     this.#makeFolder()
     const [links, theirs] = streamPair(layout)
-    const child = this.#launch(theirs)
-    closeSocket(theirs)
+    let child: ChildProcess
+    try {
+      child = this.#launch(theirs)
+    } catch (error) {
+      closeSocket(links)
+      throw error
+    } finally {
+      closeSocket(theirs)
+    }
     const words = new LastWords(child)
     const requests = new Requests(message => commands.write(encodeMessage(message)))
     const commands = child.stdio[COMMANDS] as Duplex
@@ -164,9 +176,10 @@ export class SlirpProcess {
       const result = await Promise.race([requests.ask(start, START_TIMEOUT_MS), failed])
       if (!('started' in result)) throw new Error('refusal' in result ? result.refusal : 'it did not start')
       this.started = result.started
-      this.#running = running
       // Not before: until it serves, its port is down.
       this.#passLink(links)
+      // Last: the end of a process that runs starts another, and one that failed until here is its caller's to try again.
+      this.#running = running
     } catch (error) {
       child.kill('SIGKILL')
       throw await Promise.race([ended.then(why => new Error(why)), delay(STOP_TIMEOUT_MS, error as Error)])
@@ -191,13 +204,18 @@ export class SlirpProcess {
     const environment = KEPT_VARIABLES.filter(name => process.env[name] !== undefined)
     const unconfined = process.env.TAPSWITCH_SLIRP_SANDBOX === 'off' ? [UNCONFINED] : []
     const program = fileURLToPath(new URL('./child.js', import.meta.url))
-    return spawn(process.execPath, [...NODE_OPTIONS, program, ...unconfined], {
+    const child = spawn(process.execPath, [...NODE_OPTIONS, program, ...unconfined], {
       cwd: this.#parts.folder,
       env: Object.fromEntries(environment.map(name => [name, process.env[name]])),
       // Not in the process group that a terminal sends its signals to.
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', links],
     })
+    // Without a listener an error ends the switch. Where no descriptor is left, Node.js makes no streams, and says so a moment later.
+    child.on('error', () => {})
+    if ((child.stdio as unknown) === undefined)
+      throw new Error('there are no open files left to start it (LimitNOFILE=, ulimit -n)')
+    return child
   }
 
   #listen(commands: Duplex, requests: Requests, child: ChildProcess): void {
@@ -215,7 +233,7 @@ export class SlirpProcess {
     })
   }
 
-  /** Empty: sockets of the process before are in nobody's way. */
+  /** Empty: a socket that the process before left would keep this one from its path. */
   #makeFolder(): void {
     const { folder, account } = this.#parts
     rmSync(folder, { recursive: true, force: true })

@@ -61,6 +61,15 @@ export class SlirpNetwork {
     return network
   }
 
+  /** One whose process gets no link: it must not start. */
+  static withoutLink(): SlirpNetwork {
+    const network = new SlirpNetwork({}, { unixSockets: false, lowPorts: false })
+    network.freshLink = () => {
+      throw new Error('no descriptor is left')
+    }
+    return network
+  }
+
   private constructor(options: object, needs: Needs) {
     const text = JSON.stringify({ interfaces: [{ name: 'nat', type: 'slirp', ...options }] })
     this.config = load(text).interfaces[0] as SlirpConfig

@@ -311,6 +311,39 @@ describe('another socketpair', { ...slirpNeeds(), timeout: 60_000 }, () => {
   })
 })
 
+describe('a slirp process that gets no link', { ...slirpNeeds(), timeout: 60_000 }, () => {
+  it('is a start that failed: it is ended, and no other takes its place', async () => {
+    const network = SlirpNetwork.withoutLink()
+    try {
+      await assert.rejects(network.process.start(), Error)
+      assert.deepEqual([network.process.isRunning, network.deaths], [false, []])
+    } finally {
+      await network.close()
+    }
+  })
+
+  it('is ended and started again when it loses its link later', async () => {
+    const network = await SlirpNetwork.start()
+    try {
+      const fresh = network.freshLink.bind(network)
+      network.freshLink = () => {
+        network.freshLink = fresh
+        throw new Error('no descriptor is left')
+      }
+      network.process.join()
+      await eventually(
+        () => network.restarts.length,
+        count => count === 1,
+        'another process runs',
+        20_000,
+      )
+      assert.match(network.deaths.join(), /no descriptor is left/)
+    } finally {
+      await network.close()
+    }
+  })
+})
+
 function isSegmentFrom(frame: Uint8Array, port: number): boolean {
   const packet = packetOf(frame)
   return packet?.protocol === protocol.tcp && segmentOf(packet.payload).from === port

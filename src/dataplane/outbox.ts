@@ -6,8 +6,9 @@
  * wait here, and are merged: for each index at most the removal of the port that the main thread knows, the port that is there now, and
  * its last state. A port that came and went meanwhile is never heard of. So the main thread's records are exact whenever this is empty.
  *
- * What waits goes first when anything else is said about the same port, and all of it before an answer to a command, because the main thread
- * takes an answer to mean that the events before it have arrived. Other kinds of events are bounded where they are made.
+ * What waits goes first when anything else is said about the same port, and all of it before an answer to a command, because the main
+ * thread takes an answer to mean that the events before it have arrived. The same holds for an endpoint that opened or failed: the next
+ * one is made from what the main thread knows of its ports. Other kinds of events are bounded where they are made.
  */
 import type { Event } from './messages.js'
 
@@ -66,6 +67,12 @@ export class Outbox {
       case 'limit-reached':
         if (event.port !== null) this.#flushPort(event.port)
         break
+      case 'port-suspended':
+      case 'port-resumed':
+        this.#flushPort(event.index)
+        break
+      case 'endpoint-opened':
+      case 'endpoint-failed':
       case 'reply':
         this.flushAll()
     }

@@ -72,6 +72,25 @@ describe('Outbox', () => {
     assert.equal((posted[2] as { peer?: string }).peer, 'last')
   })
 
+  it('sends what waits of a port before its suspension, and all that waits before its endpoint has failed or serves again', () => {
+    fill()
+    posted = []
+    outbox.send(added(3))
+    outbox.send(up(3, 'a'))
+    outbox.send(added(4))
+    outbox.send({ type: 'port-suspended', index: 3, id: 0, at: 0 })
+    assert.deepEqual(types(), ['port-added', 'port-up', 'port-suspended'])
+    outbox.send({ type: 'endpoint-failed', name: 'vms', reason: 'x', stack: null, at: 0 })
+    outbox.send(up(4, 'b'))
+    outbox.send({ type: 'port-resumed', index: 4, id: 0, at: 0 })
+    outbox.send(down(3))
+    outbox.send({ type: 'endpoint-opened', name: 'vms' })
+    assert.deepEqual(types().slice(3), [
+      ...['port-added', 'endpoint-failed'],
+      ...['port-up', 'port-resumed', 'port-down', 'endpoint-opened'],
+    ])
+  })
+
   it('sends all that waits before an answer, and what waits of a port before anything else about it', () => {
     fill()
     posted = []

@@ -73,6 +73,9 @@ export class PortTable {
   /** Keeps a place and the static addresses of a port that an endpoint, by name, is to restore. */
   reserve(transport: string, { index, settings }: Pick<RestoredPort, 'index' | 'settings'>): void {
     const { staticAddresses } = settings
+    // They may have been changed while the endpoint was away.
+    const before = this.#places.get(index)?.staticAddresses ?? []
+    this.#unbind(index, without(before, staticAddresses))
     this.#places.set(index, { transport, staticAddresses })
     this.#bind(index, false, staticAddresses)
   }
@@ -266,15 +269,12 @@ export class PortTable {
   /** All or nothing: false when there is no place for one of them. */
   #setStatics(index: number, port: Port, after: readonly number[]): boolean {
     const before = port.settings.staticAddresses
-    const added = after.filter(mac => !before.includes(mac))
+    const added = without(after, before)
     if (this.#bind(index, port.forwards, added) < added.length) {
       this.#unbind(index, added)
       return false
     }
-    this.#unbind(
-      index,
-      before.filter(mac => !after.includes(mac)),
-    )
+    this.#unbind(index, without(before, after))
     return true
   }
 
@@ -342,4 +342,8 @@ export interface Restorable {
 function policyOf({ endpoint, policy, settings }: Port): EgressPolicy {
   const wanted = { ...policy, ...settings.policy }
   return { ...wanted, maxFrameSize: Math.min(wanted.maxFrameSize, endpoint.maxFrameSize ?? wanted.maxFrameSize) }
+}
+
+function without(addresses: readonly number[], others: readonly number[]): number[] {
+  return addresses.filter(mac => !others.includes(mac))
 }

@@ -202,6 +202,16 @@ describe('PortTable', () => {
     assert.equal(table.add(endpoint, describePort('next')), 0)
   })
 
+  it('keeps the static addresses that a port has by the time it is restored, and lets go of others', () => {
+    const isStatic = (mac: string) => core.fdb.isStatic(highOf(macOf(mac)), lowOf(macOf(mac)))
+    const reserve = (addresses: string[]) =>
+      table.reserve('x', { index: 0, settings: { ...settings, staticAddresses: addresses.map(macOf) } })
+    reserve([ALICE, BOB])
+    assert.deepEqual([ALICE, BOB].map(isStatic), [true, true])
+    reserve([BOB])
+    assert.deepEqual([ALICE, BOB].map(isStatic), [false, true])
+  })
+
   it('gives a policy that was changed to ports that come later, too', () => {
     table.setPolicy(endpoint, { ...policy, queueFrames: 3 })
     const index = table.add(endpoint, describePort('a'))

@@ -148,10 +148,11 @@ export class CaptureSession {
   /** Ends the capture: writes what the socket still takes; what it does not take is counted as missed. */
   finish(): CaptureCount[] {
     this.write()
+    const counts = new Map(this.#gone.map(count => [count.portId, count]))
     for (let at = 0; at < this.#to; ) {
       const size = this.#view.getUint32(at, true)
       const portId = this.#view.getUint32(at + 4, true)
-      const count = this.#gone.find(each => each.portId === portId) ?? this.#others
+      const count = counts.get(portId) ?? this.#others
       const isFrame = this.#view.getUint8(at + 24) !== PORT
       if (at + size > this.#from && isFrame && count !== undefined) count.missed++
       at += size

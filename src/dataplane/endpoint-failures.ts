@@ -38,6 +38,7 @@ export class EndpointFailures {
   readonly #parts: EndpointFailuresParts
   readonly #series = new Map<string, Series>()
   readonly #counts = new Map<string, number>()
+  #stopped = false
 
   constructor(parts: EndpointFailuresParts) {
     this.#parts = parts
@@ -55,6 +56,7 @@ export class EndpointFailures {
   }
 
   add(name: string, reason: string): void {
+    if (this.#stopped) return
     const before = this.#series.get(name)
     clearTimeout(before?.timer)
     const failures = before?.failures ?? 0
@@ -89,8 +91,9 @@ export class EndpointFailures {
     this.#counts.delete(name)
   }
 
-  /** No endpoint is tried again. */
+  /** No endpoint is tried again, nor one that fails from now on: a wait would keep the process from its end. */
   stop(): void {
+    this.#stopped = true
     for (const { timer } of this.#series.values()) clearTimeout(timer)
   }
 }

@@ -1,4 +1,4 @@
-/** What an error of sending a datagram means. */
+/** What an error of sending means. */
 import { Fault } from '../dataplane/endpoint.js'
 import type { ErrorName, Layout } from '../os/layout.js'
 
@@ -7,7 +7,7 @@ export type SendFault = (errno: number) => Fault
 /** Of a unix socket: about the peer, where it is not about room. */
 export function unixFaults(layout: Layout): SendFault {
   return faults(layout, {
-    // Whoever was connected to us let go; reported once, and the next send goes through or says what is wrong.
+    // The peer that was connected to us let go; reported once, and the next send goes through or says what is wrong.
     ECONNRESET: Fault.retry,
     ECONNREFUSED: Fault.gone,
     ENOENT: Fault.gone,
@@ -33,9 +33,18 @@ export function inetFaults(layout: Layout): SendFault {
   })
 }
 
-/** Decided once for each error number of this platform, looked up per error; what is not named skips the frame. */
-function faults({ errno }: Layout, particular: Partial<Record<ErrorName, Fault>>): SendFault {
-  const table = new Uint8Array(256).fill(Fault.skip)
+/** Of a connection: it is over, where it is not about room. The same errors mean the same when it is read. */
+export function streamFaults(layout: Layout): SendFault {
+  return faults(layout, {}, Fault.gone)
+}
+
+/** Decided once for each error number of this platform, looked up per error. `otherwise`: what those mean that are not named. */
+function faults(
+  { errno }: Layout,
+  particular: Partial<Record<ErrorName, Fault>>,
+  otherwise: Fault = Fault.skip,
+): SendFault {
+  const table = new Uint8Array(256).fill(otherwise)
   const meanings: Partial<Record<ErrorName, Fault>> = {
     EAGAIN: Fault.wait,
     // macOS: the receiver's buffer is full, although the socket stays writable. Linux: out of memory for the moment.

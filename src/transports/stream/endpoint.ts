@@ -19,6 +19,7 @@ import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import { GatherVector } from '../../os/gather-vector.js'
 import * as streams from '../../os/stream-socket.js'
 import { closeSocket } from '../../os/unix-socket.js'
+import { type SendFault, streamFaults } from '../send-fault.js'
 import { Acceptor } from './acceptor.js'
 import { Connection } from './connection.js'
 import { Prefixes } from './frame-writer.js'
@@ -35,6 +36,7 @@ export class StreamEndpoint implements Endpoint {
   readonly #spec: EndpointSpec
   readonly #options: StreamOptions
   readonly #vector: GatherVector
+  readonly #faultOf: SendFault
   readonly #prefixes = new Prefixes()
   readonly #byFd: (Connection | undefined)[] = []
   readonly #byPort: (Connection | undefined)[] = []
@@ -54,6 +56,7 @@ export class StreamEndpoint implements Endpoint {
     this.#spec = spec
     this.#options = spec.options as StreamOptions
     this.#vector = new GatherVector(host.os.layout)
+    this.#faultOf = streamFaults(host.os.layout)
     this.#share = host.descriptorShare(spec.index)
     this.#acceptor = new Acceptor(this, host, this.#options.mode === 'listen' ? this.#options.listening : [])
     this.#dial = new PendingDial(this, host, this.#options.socket, {
@@ -164,16 +167,16 @@ export class StreamEndpoint implements Endpoint {
     this.#dial.close()
   }
 
+  abandon(): void {
+    this.#dial.close()
+  }
+
   /** The kernel asks only those peers to which nothing is on its way. */
   #endUnanswered(): void {
     const { keepAliveSeconds } = this.#options.socket
     if (keepAliveSeconds === 0) return
-    const silentMs = 2000 * keepAliveSeconds
-    for (const connection of this.#byPort) {
-      const fd = connection?.fd ?? -1
-      if (connection === undefined || !streams.leavesUnanswered(this.#host.os.layout, fd, silentMs)) continue
-      this.#end(connection, 'it does not answer')
-    }
+    const isSilent = (fd: number) => streams.leavesUnanswered(this.#host.os.layout, fd, 2000 * keepAliveSeconds)
+    for (const each of this.#byPort) if (each !== undefined && isSilent(each.fd)) this.#end(each, 'it does not answer')
   }
 
   /** Connections beyond the limit are taken and closed: whoever waits in the backlog does not know that it waits. */
@@ -330,12 +333,6 @@ export class StreamEndpoint implements Endpoint {
     this.#host.countDrop(this.#spec.index, 'cut-off')
     this.#end(connection, 'the data plane was replaced in the middle of a frame')
     return false
-  }
-
-  #faultOf(errno: number): Fault {
-    const { EAGAIN, ENOBUFS, ENOMEM, EINTR } = this.#host.os.layout.errno
-    if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return Fault.wait
-    return errno === EINTR ? Fault.retry : Fault.gone
   }
 
   #upcall(upcall: StreamUpcall): void {

@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import type { Logger } from '../log.js'
 import { closeAll, type Os } from '../os/os.js'
 import type { Waker } from '../os/waker.js'
@@ -236,13 +236,14 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
       },
       started: worker => {
         this.#worker = worker
+        this.counters.cells[SwitchField.heartbeat] = this.#clock()
         this.#replacement = null
       },
       failed: error => {
         this.#lastError = error.message
         this.#log.error({ err: String(error.stack ?? error) }, 'the data plane failed')
       },
-      exited: port => this.#exited(port),
+      exited: () => this.#exited(),
     })
     this.#port = thread.port
     this.#startedAt = Date.now()
@@ -266,12 +267,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
     }
   }
 
-  /** The thread is gone, by its own fault or ours. Nothing it said may be lost: the next one is made from it. */
-  #exited(port: MessagePort): void {
-    for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port)) {
-      this.#receive(last.message as Event)
-    }
-    port.close()
+  /** The thread is gone, by its own fault or ours. The next one is made from what it said. */
+  #exited(): void {
     closeAll(this.#privateDescriptors)
     this.#privateDescriptors = []
     this.#worker = null

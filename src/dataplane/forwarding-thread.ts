@@ -1,5 +1,5 @@
 /** Starting the thread that forwards frames. */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { Event, WorkerInit } from './messages.js'
 
 export interface ForwardingThread {
@@ -14,7 +14,8 @@ export interface ThreadHandlers {
   readonly started: (worker: Worker) => void
   /** What it threw; `exited` follows. */
   readonly failed: (error: Error) => void
-  readonly exited: (port: MessagePort) => void
+  /** The thread is gone, and `event` has got everything it said. */
+  readonly exited: () => void
 }
 
 /** Makes a thread. `running` resolves when its loop runs, and rejects when it ends before. */
@@ -38,7 +39,11 @@ export function startThread(init: WorkerInit, handlers: ThreadHandlers): Forward
     })
     worker.once('exit', () => {
       reject(new Error('the data plane ended while starting'))
-      handlers.exited(port1)
+      for (let last = receiveMessageOnPort(port1); last !== undefined; last = receiveMessageOnPort(port1)) {
+        handlers.event(last.message as Event)
+      }
+      port1.close()
+      handlers.exited()
     })
   })
   return { worker, port: port1, running }

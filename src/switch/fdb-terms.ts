@@ -1,4 +1,8 @@
 /** What the filtering database is made from, what learning answers, and what it counts. */
+import { bytesFor, MAX_PORTS } from './fdb-memory.js'
+
+const MAX_ENTRIES = 2 ** 22
+
 export interface FdbOptions {
   /** Entries, 1 to 2^22. */
   maxEntries: number
@@ -12,6 +16,20 @@ export interface FdbOptions {
    * Shared memory of `Fdb.bytesFor(maxEntries)` bytes: new, or of a table that came before and used the same clock.
    */
   memory?: SharedArrayBuffer
+}
+
+/** @throws RangeError when a table cannot have this size, or the memory has another */
+export function checkFdbOptions({ maxEntries, maxPorts, memory }: FdbOptions): void {
+  if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > MAX_ENTRIES) {
+    throw new RangeError(`maxEntries must be 1..${MAX_ENTRIES}, not ${maxEntries}`)
+  }
+  if (!Number.isInteger(maxPorts) || maxPorts < 1 || maxPorts > MAX_PORTS) {
+    throw new RangeError(`maxPorts must be 1..${MAX_PORTS}, not ${maxPorts}`)
+  }
+  const bytes = bytesFor(maxEntries)
+  if (memory !== undefined && memory.byteLength !== bytes) {
+    throw new RangeError(`the FDB's memory must be ${bytes} bytes, not ${memory.byteLength}`)
+  }
 }
 
 /** What `learn` did. Negative: refused. */

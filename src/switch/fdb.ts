@@ -36,7 +36,6 @@ import {
   keyLowAt,
   lastSeenAt,
   MAGIC,
-  MAX_PORTS,
   placeAt,
   portOf,
   reservedPlace,
@@ -45,13 +44,12 @@ import {
   tagOf,
 } from './fdb-memory.js'
 import { FdbTable } from './fdb-table.js'
-import { type FdbOptions, FdbStat, Learned } from './fdb-terms.js'
+import { checkFdbOptions, type FdbOptions, FdbStat, Learned } from './fdb-terms.js'
 
 export { type FdbOptions, FdbStat, Learned } from './fdb-terms.js'
 
 /** The longest ageing time of 802.1Q, 10^6 s. Signed 32-bit milliseconds leave the sweep two weeks more. */
 const MAX_AGEING_MS = 1e9
-const MAX_ENTRIES = 2 ** 22
 const NONE = -1
 /** A private copy, which V8 folds; see `fdb-memory.ts`. */
 const REFRESHED = Learned.refreshed
@@ -74,18 +72,10 @@ export class Fdb {
   #cursor = 0
 
   constructor(options: FdbOptions) {
+    checkFdbOptions(options)
     const { maxEntries, maxPorts, seed } = options
-    if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > MAX_ENTRIES) {
-      throw new RangeError(`maxEntries must be 1..${MAX_ENTRIES}, not ${maxEntries}`)
-    }
-    if (!Number.isInteger(maxPorts) || maxPorts < 1 || maxPorts > MAX_PORTS) {
-      throw new RangeError(`maxPorts must be 1..${MAX_PORTS}, not ${maxPorts}`)
-    }
     this.maxEntries = maxEntries
     this.memory = options.memory ?? new SharedArrayBuffer(bytesFor(maxEntries))
-    if (this.memory.byteLength !== bytesFor(maxEntries)) {
-      throw new RangeError(`the FDB's memory must be ${bytesFor(maxEntries)} bytes, not ${this.memory.byteLength}`)
-    }
     this.portEntries = new Int32Array(maxPorts)
     this.#portStatics = new Int32Array(maxPorts)
     this.#table = new FdbTable(this.memory, maxEntries, seed)
@@ -179,8 +169,7 @@ export class Fdb {
 
   /** True when the address has a static entry. */
   isStatic(keyHigh: number, keyLow: number): boolean {
-    const slot = this.#table.find(tagOf(keyHigh), keyLow)
-    return slot !== NONE && isStatic(this.#cells[placeAt(slotAt(slot))])
+    return this.staticOwner(keyHigh, keyLow) !== NONE
   }
 
   /**

@@ -14,7 +14,7 @@ interface CodeEntry {
   readonly meaning: string
   /** What the operator does about it; one sentence. */
   readonly cure: string
-  /** The finding ends by itself when it was not raised for so long. Absent: whoever raised it clears it. */
+  /** The finding ends by itself when it was not raised for so long. Absent: the code that raised it clears it. */
   readonly quietSeconds?: number
 }
 

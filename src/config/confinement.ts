@@ -192,7 +192,7 @@ class Check {
     return `${valueText(type)} reaches into the network of this host, and over the API only ${allowedInterfaces.join(', ') || 'no type'} may be added; http.allowedInterfaces allows more`
   }
 
-  /** Whether whoever calls the API is on this machine, as far as can be told. */
+  /** Whether the callers of the API are on this machine, as far as can be told. */
   get #isLocal(): boolean {
     return isLocal(this.#http.listen) && this.#http.allowedHosts.length === 0
   }

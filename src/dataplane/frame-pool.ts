@@ -46,7 +46,7 @@ export class FramePool {
   readonly #freeBuffers: number[] = []
   /** By read buffer in use: who took it. */
   readonly #bufferUsers = new Map<number, number>()
-  /** Whoever calls `takeBuffer` next: a number that the data plane knows an endpoint by. */
+  /** The endpoint that calls `takeBuffer` next, by its number in the data plane. */
   bufferUser = 0
   readonly #stride: number
   readonly #references: Int32Array

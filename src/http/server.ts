@@ -242,10 +242,10 @@ function makeApp(parts: AppParts): {
 
 /** The OpenAPI document of this version, without a switch: nothing is opened, and no handler is called. */
 export async function describeApi(): Promise<OpenApiDocument> {
-  const nobody = {} as Omit<AppParts, 'config' | 'access' | 'door' | 'sessions' | 'connections'>
+  const unused = {} as Omit<AppParts, 'config' | 'access' | 'door' | 'sessions' | 'connections'>
   const config = { tls: null } as HttpConfig
   const { app, routes } = makeApp({
-    ...nobody,
+    ...unused,
     captures: {} as Captures,
     config,
     access: {} as AccessControl,

@@ -1,9 +1,10 @@
 /**
  * Which folders can be trusted to hold what this process put there.
  *
- * Whoever may write to a folder may rename an entry away and put another one in its place. So a private folder is as safe as every folder on
- * the way to it, links included: each must belong to root or to us, and no other user may write to it, unless its sticky bit (as of
- * /tmp) keeps users from each other's entries. Where that holds, what `lstat` said of an entry still holds at the next call.
+ * A user who may write to a folder may rename an entry away and put another one in its place. So a private folder is as safe as
+ * every folder on the way to it, links included: each must belong to root or to us, and no other user may write to it, unless its
+ * sticky bit (as of /tmp) keeps users from each other's entries. Where that holds, what `lstat` said of an entry still holds at the
+ * next call.
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { join } from 'node:path'

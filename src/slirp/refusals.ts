@@ -61,7 +61,7 @@ export const Refuse = {
   sequence: verdictOf('sequence'),
 } as const
 
-/** One cell for each reason, in the order of `refusals`; the memory may be shared with whoever shows them. */
+/** One cell for each reason, in the order of `refusals`; another thread may read the memory. */
 export class RefusalCounts {
   readonly #cells: Float64Array<ArrayBufferLike>
 

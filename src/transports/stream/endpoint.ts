@@ -167,10 +167,6 @@ export class StreamEndpoint implements Endpoint {
     this.#dial.close()
   }
 
-  abandon(): void {
-    this.#dial.close()
-  }
-
   /** The kernel asks only those peers to which nothing is on its way. */
   #endUnanswered(): void {
     const { keepAliveSeconds } = this.#options.socket

@@ -110,14 +110,19 @@ function tellOfLog({ findings }: ControlPlane, config: Config, why: string | nul
   })
 }
 
-function serveHttp(
+async function serveHttp(
   http: HttpConfig,
   { runtimeDir, process }: Config,
   { plane, log, upgrades }: { plane: ControlPlane; log: Logger; upgrades: UpgradeRoutes },
 ): Promise<HttpServer> {
-  const controlToken = isLocal(http.listen) ? ensureControlToken(runtimeDir, process) : undefined
+  const own = isLocal(http.listen) ? ensureControlToken(runtimeDir, process) : undefined
   const { view, control, captures, events } = plane
-  return startHttp({ view, control, captures, events, config: http, log, upgrades, controlToken })
+  try {
+    return await startHttp({ view, control, captures, events, config: http, log, upgrades, controlToken: own?.token })
+  } catch (error) {
+    own?.takeBack()
+    throw error
+  }
 }
 
 /** Not where stdout is the journal or a file that other users may read. */

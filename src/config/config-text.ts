@@ -43,7 +43,8 @@ export class ConfigText {
 
   /** The text with every change made. Throws Uneditable when two of them are in one place. */
   result(): string {
-    const splices = this.#splices.map((splice, i) => ({ ...splice, i })).sort((a, b) => a.from - b.from || a.i - b.i)
+    // What is put in where something else is cut out comes before that.
+    const splices = [...this.#splices].sort((a, b) => a.from - b.from || Number(a.to > a.from) - Number(b.to > b.from))
     let text = ''
     let at = 0
     for (const { from, to, text: piece } of splices) {
@@ -116,10 +117,10 @@ export class ConfigText {
     this.#replace(from, endOf(item), isFlow ? this.#flow(value) : this.#block(value, this.#column(from)))
   }
 
-  /** Adds items behind the last one of a list that has some. */
-  appendItems(list: YAMLSeq<Node>, values: readonly unknown[]): void {
+  /** Adds items behind the last one that stays; there must be one. */
+  appendItems(list: YAMLSeq<Node>, values: readonly unknown[], stays: (item: Node) => boolean): void {
     const first = list.items[0] as Node
-    const last = list.items.at(-1) as Node
+    const last = list.items.findLast(stays) as Node
     if (list.flow === true) {
       this.#addInFlow(
         list,

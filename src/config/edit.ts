@@ -106,7 +106,7 @@ function editList(
     else if (each.is === 'replaced') text.replaceItem(list as YAMLSeq<Node>, i, each.value)
     else if (each.is === 'changed') setOptions(text, entry, treeOf(each.options))
   })
-  if (added.length > 0) text.appendItems(list as YAMLSeq<Node>, added)
+  if (added.length > 0) text.appendItems(list as YAMLSeq<Node>, added, entry => editOf(entry as YAMLMap) !== undefined)
 }
 
 /** A value of an option; a tree of options has such leaves. */

@@ -33,9 +33,18 @@ export const controlTokenFile = (runtimeDir: string): string => join(runtimeDir,
 /** Whether it is 256 random bits, as the switch makes them: nothing is to be feared from guesses at those. */
 export const isRandomToken = (token: string): boolean => /^[\w-]{43}$/.test(token)
 
+export interface ControlToken {
+  readonly token: string
+  /** Removes the file again if it was made now: a start that is refused leaves nothing behind. */
+  takeBack(): void
+}
+
 /** Returns the token in the runtime directory, which exists and is ours; makes one where there is none that is good. Throws OperatorError. */
-export function ensureControlToken(runtimeDir: string, successor: ProcessConfig | null = null): string {
-  return findControlToken(runtimeDir, [successor?.uid ?? ownUid()]) ?? write(controlTokenFile(runtimeDir), successor)
+export function ensureControlToken(runtimeDir: string, successor: ProcessConfig | null = null): ControlToken {
+  const found = findControlToken(runtimeDir, [successor?.uid ?? ownUid()])
+  if (found !== undefined) return { token: found, takeBack: () => {} }
+  const file = controlTokenFile(runtimeDir)
+  return { token: write(file, successor), takeBack: () => rmSync(file, { force: true }) }
 }
 
 /** Undefined when there is none, none that this process may read, or none that is good. `owners` are those it may belong to. */

@@ -399,7 +399,7 @@ describe('the configuration file, written on request', { timeout: 60_000 }, () =
       const expected = text
         .replace(
           '    peers: one\n',
-          `    peers: one\n    port:\n      isolated: true\n      fdb:\n        static:\n          - "${CAROL}"\n`,
+          `    peers: one\n    port:\n      isolated: true\n      fdb:\n        static: [ "${CAROL}" ]\n`,
         )
         .replace(
           '  - { name: old, type: unixgram, listen: old.sock }\n',

@@ -63,7 +63,7 @@ describe('an address with more in it', () => {
 describe('the token', () => {
   it('of the local switch is found in its runtime directory, and goes to no other address', () => {
     const own = write('own.yaml', `runtimeDir: ${folder}\nhttp: { listen: "127.0.0.1:9999" }`)
-    const token = ensureControlToken(folder)
+    const { token } = ensureControlToken(folder)
     assert.equal(resolveTarget({ config: own }, {}).token, token)
     assert.equal(resolveTarget({ config: own, url: 'http://127.0.0.1:9999/' }, {}).token, token)
     assert.equal(resolveTarget({ config: own }, { TAPSWITCH_TOKEN: 'mine' }).token, 'mine')

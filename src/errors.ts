@@ -1,6 +1,6 @@
 /**
- * Errors whose message is meant for the operator: one sentence, no stack. Everything else that is thrown is a fault of ours.
- * `code` is stable; scripts and the documentation may rely on it.
+ * Errors whose message is meant for the operator: one sentence, no stack. Everything else that is thrown is a fault of
+ * ours. `code` is stable; scripts and the documentation may rely on it.
  */
 
 /** Something the operator can mend: an option that does not fit this machine, a path that cannot be opened. */

@@ -1,10 +1,10 @@
 /**
- * Bounds how fast an address may guess tokens: a few failures at once, then one a second. While an address has none left, its
- * tokens are not even looked at, right ones included: an answer would tell whether the guess was right. Requests without a
- * token are refused and count for nothing.
+ * Bounds how fast an address may guess tokens: a few failures at once, then one a second. While an address has none
+ * left, its tokens are not even looked at, right ones included: an answer would tell whether the guess was right.
+ * Requests without a token are refused and count for nothing.
  *
- * The table is bounded. An attacker with many addresses pushes out the entry that has been quiet longest, and so could forget
- * his own failures; with tokens of at least 16 characters he is welcome to.
+ * The table is bounded. An attacker with many addresses pushes out the entry that has been quiet longest, and so could
+ * forget his own failures; with tokens of at least 16 characters he is welcome to.
  */
 import { isIPv6 } from 'node:net'
 

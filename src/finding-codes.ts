@@ -1,6 +1,7 @@
 /**
  * The codes of findings: what can be wrong with a running switch, and what the operator does about it. The table is the
- * one place for this knowledge: the API, the metric's label values, docs/operations.md and the command line are made from it.
+ * one place for this knowledge: the API, the metric's label values, docs/operations.md and the command line are made
+ * from it.
  *
  * A new kind of trouble is one more row. Keep the rows sorted by code.
  */
@@ -8,7 +9,9 @@
 export type Severity = 'warning' | 'error'
 
 interface CodeEntry {
-  /** `error`: something that is configured does not work at all. `warning`: it works, but less well or not for everyone. */
+  /**
+   * `error`: something that is configured does not work at all. `warning`: it works, but less well or not for everyone.
+   */
   readonly severity: Severity
   /** One sentence. */
   readonly meaning: string

@@ -1,6 +1,6 @@
 /**
- * The log as the rest of the program sees it. What writes the lines is chosen in cli/log.ts; modules take a `Logger` and
- * import nothing else.
+ * The log as the rest of the program sees it. What writes the lines is chosen in cli/log.ts; modules take a `Logger`
+ * and import nothing else.
  */
 
 export interface LogMethod {
@@ -17,8 +17,8 @@ export interface Logger {
 }
 
 /**
- * Wraps one kind of message so that it is written at most once in `intervalMs`; the next line that is written says how many
- * were left out in between, as `suppressed`. `now` is in milliseconds, on any clock.
+ * Wraps one kind of message so that it is written at most once in `intervalMs`; the next line that is written says how
+ * many were left out in between, as `suppressed`. `now` is in milliseconds, on any clock.
  */
 export function rateLimited(
   write: (fields: object, message: string) => void,

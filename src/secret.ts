@@ -1,9 +1,9 @@
 /**
- * Secrets that a configuration names and does not hold: in a file, or in an environment variable. Neither appears in the
- * arguments of the process, and the log has only the name of the place.
+ * Secrets that a configuration names and does not hold: in a file, or in an environment variable. Neither appears in
+ * the arguments of the process, and the log has only the name of the place.
  *
- * A file that others may read is no secret any more, so it is refused rather than used. What is compared is the SHA-256 of
- * both sides: equal in length whatever was sent, and compared in constant time.
+ * A file that others may read is no secret any more, so it is refused rather than used. What is compared is the SHA-256
+ * of both sides: equal in length whatever was sent, and compared in constant time.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** Certificate and key for HTTPS and WSS, read from files; the key under the same rule as a token's file: no one else may read it. */
+/**
+ * Certificate and key for HTTPS and WSS, read from files; the key under the same rule as a token's file: no one else
+ * may read it.
+ */
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { OperatorError } from './errors.js'
@@ -9,7 +12,10 @@ export interface TlsFiles {
   readonly key: string
 }
 
-/** As `createServer` and `setSecureContext` take them. `path` is the option that names them, for messages. Throws OperatorError when they cannot be read or do not belong together. */
+/**
+ * As `createServer` and `setSecureContext` take them. `path` is the option that names them, for messages. Throws
+ * OperatorError when they cannot be read or do not belong together.
+ */
 export function readTlsFiles(
   { certificate, key }: TlsFiles,
   path: string,
@@ -34,8 +40,9 @@ export function readTlsFiles(
 }
 
 /**
- * For servers and clients: suites with forward secrecy only, so that traffic which was recorded cannot be read with a key that is
- * stolen later. Of TLS 1.3 these are all suites; of TLS 1.2 those with ephemeral Diffie-Hellman and authenticated encryption.
+ * For servers and clients: suites with forward secrecy only, so that traffic which was recorded cannot be read with a
+ * key that is stolen later. Of TLS 1.3 these are all suites; of TLS 1.2 those with ephemeral Diffie-Hellman and
+ * authenticated encryption.
  */
 export const forwardSecrecy = {
   minVersion: 'TLSv1.2',

@@ -1,6 +1,6 @@
 /**
- * What doctor looks at. A finding is `fail` when `run` is impossible, `warn` when something works less well or not at all
- * that a switch does not need in order to run.
+ * What doctor looks at. A finding is `fail` when `run` is impossible, `warn` when something works less well or not at
+ * all that a switch does not need in order to run.
  */
 import { dirname } from 'node:path'
 import { runtimeDirProblem } from '../control/runtime-dir.js'

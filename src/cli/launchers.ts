@@ -1,10 +1,10 @@
 /**
  * The arguments that plug a VM into each transport, ready to paste.
  *
- * Every VM needs a MAC address of its own, and with QEMU a socket path of its own, at which it is answered. The spelling is
- * each program's: QEMU takes a comma inside a value as ",,"; vfkit and krunkit have no way to write one. With krunkit
- * `offloading` must be off, since with it the guest sends 64 KiB frames whose checksums nobody has finished; the form
- * `unixSocketPath=` turns it on, so the long form is used.
+ * Every VM needs a MAC address of its own, and with QEMU a socket path of its own, at which it is answered. The
+ * spelling is each program's: QEMU takes a comma inside a value as ",,"; vfkit and krunkit have no way to write one.
+ * With krunkit `offloading` must be off, since with it the guest sends 64 KiB frames whose checksums nobody has
+ * finished; the form `unixSocketPath=` turns it on, so the long form is used.
  */
 import { dirname, join } from 'node:path'
 import type {

@@ -1,13 +1,14 @@
 /**
- * Lines on their way to stderr or stdout. Whatever is at the other end, a full disk, a reader that sleeps, a closed pipe, the
- * switch goes on: a line that cannot be written now waits in a bounded buffer, and one that does not fit is lost and counted.
+ * Lines on their way to stderr or stdout. Whatever is at the other end, a full disk, a reader that sleeps, a closed
+ * pipe, the switch goes on: a line that cannot be written now waits in a bounded buffer, and one that does not fit is
+ * lost and counted.
  *
  * - EAGAIN (the reader does not read): tried again every 20 ms.
  * - ENOSPC, EIO and the like: tried again once a second; the lines that waited appear when there is space again.
  * - EPIPE, EBADF (the reader is gone for good): everything is lost from now on.
  *
- * Where lines are missing, a line says how many, as soon as there is room for it. At the exit of the process, what waits is written for as
- * long as `EXIT_MS` allows.
+ * Where lines are missing, a line says how many, as soon as there is room for it. At the exit of the process, what
+ * waits is written for as long as `EXIT_MS` allows.
  */
 import { constants } from 'node:os'
 import type { UnwaitingOutput } from '../os/unwaiting-output.js'

@@ -1,7 +1,7 @@
 /**
  * The log on stderr. One JSON object a line for programs; on a terminal the same lines for people: time of day, level,
- * message, then the fields. pino-pretty would do that too, for a dependency larger than this file. What happens when stderr does not take
- * lines is in line-writer.ts.
+ * message, then the fields. pino-pretty would do that too, for a dependency larger than this file. What happens when
+ * stderr does not take lines is in line-writer.ts.
  */
 import { isatty } from 'node:tty'
 import pino from 'pino'
@@ -20,7 +20,10 @@ export interface ProcessLog {
   readonly log: Logger
   /** Lines that could not be written since the start. */
   readonly linesDropped: () => number
-  /** Calls back when lines begin to get lost (with the error's name) and when they are written again (null); now, if they get lost now. */
+  /**
+   * Calls back when lines begin to get lost (with the error's name) and when they are written again (null); now, if
+   * they get lost now.
+   */
   onTrouble(listener: (why: string | null) => void): void
 }
 
@@ -50,7 +53,9 @@ export function createLogger(level: LogLevel): ProcessLog {
   }
 }
 
-/** What Node.js itself has to say goes the same way; what it still writes to its own stderr must not end the process. */
+/**
+ * What Node.js itself has to say goes the same way; what it still writes to its own stderr must not end the process.
+ */
 function takeOverWarnings(log: Logger): void {
   process.removeAllListeners('warning')
   process.on('warning', ({ name, message }) => log.warn({ warning: name }, message))

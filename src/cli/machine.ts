@@ -26,7 +26,9 @@ export interface Machine {
   loadPcap(): Promise<{ readonly version: string; readonly file: string }>
   /** 0 where there is no Landlock. */
   landlockVersion(): Promise<number>
-  /** Interfaces that vmnet's bridged mode can join; undefined where there is no vmnet. Rejects when it does not load. */
+  /**
+   * Interfaces that vmnet's bridged mode can join; undefined where there is no vmnet. Rejects when it does not load.
+   */
   bridgeableInterfaces(): Promise<readonly string[] | undefined>
   /** The program that runs this one. */
   readonly executable: string

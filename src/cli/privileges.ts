@@ -1,10 +1,11 @@
 /**
- * What the process does with its rights: it gives up root's once they are not needed any more, when every socket and interface is open; and
- * from the start no program that it starts gains rights by a set-user-ID bit (no_new_privs).
+ * What the process does with its rights: it gives up root's once they are not needed any more, when every socket and
+ * interface is open; and from the start no program that it starts gains rights by a set-user-ID bit (no_new_privs).
  *
- * What is open stays open, and the data plane goes on with it, also when its thread is replaced. What is opened later, by a reload
- * or over the API, is opened by the new user, and refused where that takes root. The runtime directory becomes the new user's, so
- * that sockets can be replaced while it runs and removed at the end. Linux and macOS change all threads of the process together.
+ * What is open stays open, and the data plane goes on with it, also when its thread is replaced. What is opened later,
+ * by a reload or over the API, is opened by the new user, and refused where that takes root. The runtime directory
+ * becomes the new user's, so that sockets can be replaced while it runs and removed at the end. Linux and macOS change
+ * all threads of the process together.
  */
 import { accessSync, constants, lchownSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -43,8 +44,9 @@ export function goOnAs(target: ProcessConfig, runtimeDir: string, sockets: reado
 }
 
 /**
- * On Linux: no program that this process starts gains rights by a set-user-ID bit or by file capabilities. It holds for the calling thread, which
- * is the one that starts programs, and for all threads made later. Root can still give up root.
+ * On Linux: no program that this process starts gains rights by a set-user-ID bit or by file capabilities. It holds for
+ * the calling thread, which is the one that starts programs, and for all threads made later. Root can still give up
+ * root.
  */
 export function gainNothingMore(): void {
   if (isLinux) setNoNewPrivileges()

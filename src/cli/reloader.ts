@@ -1,6 +1,6 @@
 /**
- * Reads the file again and hands it to the running switch. What cannot be read, is not valid or cannot be opened leaves the
- * switch as it runs; either way one line in the log says what happened. Requests are served one after the other.
+ * Reads the file again and hands it to the running switch. What cannot be read, is not valid or cannot be opened leaves
+ * the switch as it runs; either way one line in the log says what happened. Requests are served one after the other.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config/config.js'

@@ -1,7 +1,8 @@
 /**
- * What the sandboxed process may do with which files: run and read the programs and libraries of the system; read the program itself, /etc as a
- * whole (files in it are replaced by others) and what the kernel shows; change the runtime directory, root's records, and the folder of the
- * configuration file, which is written when changes are saved; and use the folders of the files that the configuration names.
+ * What the sandboxed process may do with which files: run and read the programs and libraries of the system; read the
+ * program itself, /etc as a whole (files in it are replaced by others) and what the kernel shows; change the runtime
+ * directory, root's records, and the folder of the configuration file, which is written when changes are saved; and use
+ * the folders of the files that the configuration names.
  */
 import { readFileSync, realpathSync } from 'node:fs'
 import { delimiter, dirname } from 'node:path'
@@ -41,7 +42,10 @@ export function sandboxRules(config: Config, env: NodeJS.ProcessEnv): FileRule[]
   ]
 }
 
-/** The folders that a file is used in. A file that is read may be a link; it, and what it leads to, may be replaced by others. */
+/**
+ * The folders that a file is used in. A file that is read may be a link; it, and what it leads to, may be replaced by
+ * others.
+ */
 export function placesOf({ path, use }: UsedFile): FileRule[] {
   switch (use) {
     case 'socket':
@@ -71,7 +75,10 @@ function linkedFolder(path: string): string[] {
   }
 }
 
-/** The program, and the packages that it imports; package managers keep these in one folder, and link to it from elsewhere. */
+/**
+ * The program, and the packages that it imports; package managers keep these in one folder, and link to it from
+ * elsewhere.
+ */
 function programFolders(): string[] {
   const own = fileURLToPath(new URL('../..', import.meta.url))
   return [own, realpathSync(fileURLToPath(import.meta.resolve('koffi')))].map(path => {

@@ -1,13 +1,15 @@
 /**
- * A second line on Linux, with Landlock: the process gives up all files but those that its work takes, before it opens the first socket.
- * Then code that gets into it, by a fault of ours, reads no other file, writes in few folders, and starts no program that could.
+ * A second line on Linux, with Landlock: the process gives up all files but those that its work takes, before it opens
+ * the first socket. Then code that gets into it, by a fault of ours, reads no other file, writes in few folders, and
+ * starts no program that could.
  *
- * The restriction holds for the main thread, for the threads of libuv's pool (os/sandbox/thread-pool.ts), and for every thread and program that
- * is started later: forwarding, slirp, dnsmasq, filter compilers. V8's own threads, a handful that compile and collect garbage, exist
- * before and are not restricted: JavaScript cannot give them work on files, machine code in this process could.
+ * The restriction holds for the main thread, for the threads of libuv's pool (os/sandbox/thread-pool.ts), and for every
+ * thread and program that is started later: forwarding, slirp, dnsmasq, filter compilers. V8's own threads, a handful
+ * that compile and collect garbage, exist before and are not restricted: JavaScript cannot give them work on files,
+ * machine code in this process could.
  *
- * sandbox-rules.ts says what the process may use. Folders are those that are there at the start. What a reload or the API names outside of them
- * is refused before anything is opened.
+ * sandbox-rules.ts says what the process may use. Folders are those that are there at the start. What a reload or the
+ * API names outside of them is refused before anything is opened.
  */
 import { closeSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'

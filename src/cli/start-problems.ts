@@ -1,7 +1,7 @@
 /**
- * What of a valid configuration this machine does not have: secrets and certificates that cannot be read, an address of the HTTP server
- * that another program has. `check` asks, so that an operator learns of it before the switch is restarted; nothing is changed, and the
- * address is given back at once.
+ * What of a valid configuration this machine does not have: secrets and certificates that cannot be read, an address of
+ * the HTTP server that another program has. `check` asks, so that an operator learns of it before the switch is
+ * restarted; nothing is changed, and the address is given back at once.
  */
 import { once } from 'node:events'
 import { get } from 'node:http'

@@ -2,11 +2,12 @@
  * Signals of a command that runs until it is told to stop. The first SIGINT or SIGTERM asks for a clean stop; a second
  * SIGINT, or a clean stop that takes too long, ends the process at once.
  *
- * One Ctrl-C can arrive twice: the terminal sends SIGINT to every process of the foreground group, and npm, which is one of them, sends
- * its child the same signal again. So a SIGINT that comes within `sameSignalMs` of the first signal is the first one, seen twice.
+ * One Ctrl-C can arrive twice: the terminal sends SIGINT to every process of the foreground group, and npm, which is
+ * one of them, sends its child the same signal again. So a SIGINT that comes within `sameSignalMs` of the first signal
+ * is the first one, seen twice.
  *
- * At once means SIGKILL to ourselves: `process.exit` waits for a thread that sits in a foreign call, possibly for ever. Socket
- * files are left then; the next start replaces them.
+ * At once means SIGKILL to ourselves: `process.exit` waits for a thread that sits in a foreign call, possibly for ever.
+ * Socket files are left then; the next start replaces them.
  */
 export interface StopSignals {
   /** The first signal that asked to stop. */
@@ -20,7 +21,10 @@ export interface StopSignals {
 /** Milliseconds that a clean stop may take; arbitrary, but far above the data plane's own waits. */
 const stopDeadline = 10_000
 
-/** Milliseconds. npm 11's copy came within 2 ms, also beside ten busy processes a core; a person who tries again waits longer. */
+/**
+ * Milliseconds. npm 11's copy came within 2 ms, also beside ten busy processes a core; a person who tries again waits
+ * longer.
+ */
 const sameSignalMs = 800
 
 export function watchStopSignals(): StopSignals {

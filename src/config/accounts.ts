@@ -1,4 +1,7 @@
-/** Numbers of users and groups. The files know the local ones; the system's own tools also know those of a directory service. */
+/**
+ * Numbers of users and groups. The files know the local ones; the system's own tools also know those of a directory
+ * service.
+ */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 

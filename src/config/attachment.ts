@@ -1,9 +1,9 @@
 /**
- * What plugs into the switch: transports (the guests' side) and interfaces (the host's side). Both are members of a list, have a
- * name and a type, and give a policy to their ports.
+ * What plugs into the switch: transports (the guests' side) and interfaces (the host's side). Both are members of a
+ * list, have a name and a type, and give a policy to their ports.
  *
- * A type is one file in transports/ or interfaces/, which exports an `AttachmentType`: the forms it takes in a file, how a form
- * becomes what the program uses, and back. transports.ts and interfaces.ts list them.
+ * A type is one file in transports/ or interfaces/, which exports an `AttachmentType`: the forms it takes in a file,
+ * how a form becomes what the program uses, and back. transports.ts and interfaces.ts list them.
  */
 import type { z } from 'zod'
 import type { PortPolicyConfig } from './config.js'
@@ -32,6 +32,8 @@ export interface AttachmentType<Forms extends readonly z.ZodType<AttachmentInput
   effective(config: Config): Record<string, unknown>
   /** Ports that it has from the start and for good; the rest of the places is for ports that come and go. */
   fixedPorts(config: Config): number
-  /** What only one can have at a time, in words of its own: absolute socket paths, `tcp:127.0.0.1:9000`, `device:tap0`. */
+  /**
+   * What only one can have at a time, in words of its own: absolute socket paths, `tcp:127.0.0.1:9000`, `device:tap0`.
+   */
   claims(config: Config): readonly string[]
 }

@@ -1,6 +1,7 @@
 /**
- * A configuration with one thing more or less, checked as if it had been written in the file. The running one is brought back into
- * the form of a file, changed there, and resolved anew: so whatever a file may not say, a change may not say either.
+ * A configuration with one thing more or less, checked as if it had been written in the file. The running one is
+ * brought back into the form of a file, changed there, and resolved anew: so whatever a file may not say, a change may
+ * not say either.
  */
 import { ConfigError } from '../errors.js'
 import type { Config } from './config.js'

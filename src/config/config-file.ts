@@ -1,9 +1,10 @@
 /**
- * The file the configuration came from, read again on a reload and written on request. It is only written while it still has the
- * content it was last read with, so that what another program wrote meanwhile is not lost.
+ * The file the configuration came from, read again on a reload and written on request. It is only written while it
+ * still has the content it was last read with, so that what another program wrote meanwhile is not lost.
  *
- * The new file takes the place of the old one in one step, with its mode and owner, and only after it is on the disk whole: written
- * in a loop (a disk that is nearly full takes a part), synced, read back and compared. The one before stays beside it with `~` behind its name.
+ * The new file takes the place of the old one in one step, with its mode and owner, and only after it is on the disk
+ * whole: written in a loop (a disk that is nearly full takes a part), synced, read back and compared. The one before
+ * stays beside it with `~` behind its name.
  */
 import { createHash } from 'node:crypto'
 import {

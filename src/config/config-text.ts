@@ -1,9 +1,9 @@
 /**
  * The text of a configuration with places cut out and put in, found by the ranges of the parser's nodes.
  *
- * A range is three offsets: where the node begins, where its value ends, and where what belongs to it ends. A block collection ends
- * with the line break after its last line; `endOf` finds the last character of content instead, so that comments behind it stay.
- * All offsets are those of the text as it was; the changes are made together, in the end.
+ * A range is three offsets: where the node begins, where its value ends, and where what belongs to it ends. A block
+ * collection ends with the line break after its last line; `endOf` finds the last character of content instead, so that
+ * comments behind it stay. All offsets are those of the text as it was; the changes are made together, in the end.
  */
 import {
   Document,

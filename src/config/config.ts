@@ -1,6 +1,6 @@
 /**
- * A configuration after loading: every default filled in, every path absolute, every name of a user or group a number. The
- * rest of the program reads these types and never the file.
+ * A configuration after loading: every default filled in, every path absolute, every name of a user or group a number.
+ * The rest of the program reads these types and never the file.
  */
 import type { InterfaceConfig } from './interfaces.js'
 import type { ProcessConfig, SandboxMode } from './process.js'

@@ -1,7 +1,8 @@
 /**
- * Whether a path that came over the API stays where it may be. Nothing that another user can change may lead elsewhere: every folder on the
- * way is really below one of the roots, links resolved, and from the root on none of them may be written to by anyone but the
- * user of the switch and root. So nothing can be put in its place between this look and the moment the path is opened.
+ * Whether a path that came over the API stays where it may be. Nothing that another user can change may lead elsewhere:
+ * every folder on the way is really below one of the roots, links resolved, and from the root on none of them may be
+ * written to by anyone but the user of the switch and root. So nothing can be put in its place between this look and
+ * the moment the path is opened.
  */
 import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'

@@ -1,7 +1,7 @@
 /**
- * What each option of a transport or interface can reach outside the switch, so that confinement.ts can say which of them may come over
- * the API and with which values. The table is complete: a test walks the schemas, and an option that is not here is refused when it comes
- * over the API.
+ * What each option of a transport or interface can reach outside the switch, so that confinement.ts can say which of
+ * them may come over the API and with which values. The table is complete: a test walks the schemas, and an option that
+ * is not here is refused when it comes over the API.
  */
 
 export type Reach =

@@ -1,13 +1,15 @@
 /**
- * What may come over the API. An entry of the configuration file is the operator's and may say anything; an entry that comes over the API
- * is limited to what the file allows in `http`, so that the token of the API is not as good as the account of the switch: with a free
- * choice of paths and addresses it could read files, send secrets away, and speak to sockets that trust root.
+ * What may come over the API. An entry of the configuration file is the operator's and may say anything; an entry that
+ * comes over the API is limited to what the file allows in `http`, so that the token of the API is not as good as the
+ * account of the switch: with a free choice of paths and addresses it could read files, send secrets away, and speak to
+ * sockets that trust root.
  *
- * Each option has a class in confinement-classes.ts, which says what the option can reach. Only options that the entry gives are looked at:
- * defaults reach nothing. An option without a class is refused.
+ * Each option has a class in confinement-classes.ts, which says what the option can reach. Only options that the entry
+ * gives are looked at: defaults reach nothing. An option without a class is refused.
  *
- * Loopback is open to targets only while callers of the API are on this machine (`http.listen` is local, no `http.allowedHosts`), because
- * such a caller can dial loopback without the switch. For a caller from elsewhere, loopback is off limits like everything else.
+ * Loopback is open to targets only while callers of the API are on this machine (`http.listen` is local, no
+ * `http.allowedHosts`), because such a caller can dial loopback without the switch. For a caller from elsewhere,
+ * loopback is off limits like everything else.
  */
 import { dirname, resolve } from 'node:path'
 import { isMulticastIp, parseIp, parseIpPrefix } from '../wire/ip-prefix.js'

@@ -1,12 +1,14 @@
 /**
- * Changes in the text of a configuration, so that it says what runs: entries of the two lists added, removed or changed, and
- * options of the switch.
+ * Changes in the text of a configuration, so that it says what runs: entries of the two lists added, removed or
+ * changed, and options of the switch.
  *
- * The text is not written anew from what it means. The parser says where each node lies, and only the places that change are cut
- * out and replaced (config-text.ts), so every other byte stays: comments, blank lines, indentation, the spaces within braces, line
- * ends, a byte order mark. What is inserted takes the style of what is around it: block or flow, its indentation, JSON's quotes.
+ * The text is not written anew from what it means. The parser says where each node lies, and only the places that
+ * change are cut out and replaced (config-text.ts), so every other byte stays: comments, blank lines, indentation, the
+ * spaces within braces, line ends, a byte order mark. What is inserted takes the style of what is around it: block or
+ * flow, its indentation, JSON's quotes.
  *
- * Text with aliases where something has to change cannot be edited this way: the alias' value stands elsewhere, and others share it.
+ * Text with aliases where something has to change cannot be edited this way: the alias' value stands elsewhere, and
+ * others share it.
  */
 import {
   type Document,
@@ -42,7 +44,9 @@ export type EntryEdit =
 
 const sides = ['interfaces', 'transports'] as const
 
-/** Undefined when the text is written in a way that cannot be edited, e.g. with aliases in the place of what changes. */
+/**
+ * Undefined when the text is written in a way that cannot be edited, e.g. with aliases in the place of what changes.
+ */
 export function editConfigText(text: string, edit: TextEdit): string | undefined {
   const mark = text.startsWith('\ufeff') ? '\ufeff' : ''
   try {

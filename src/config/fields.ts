@@ -1,6 +1,6 @@
 /**
- * The kinds of value an option can have. Each kind says in words what it allows; messages.ts puts that behind the path and
- * the value when something else is given, so a new kind needs no message of its own.
+ * The kinds of value an option can have. Each kind says in words what it allows; messages.ts puts that behind the path
+ * and the value when something else is given, so a new kind needs no message of its own.
  */
 import { z } from 'zod'
 

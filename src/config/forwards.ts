@@ -1,6 +1,6 @@
 /**
- * Port forwards of an interface that hides its guests behind the host: who connects to an address of the host reaches a guest. In
- * the file when the interface opens, over the API while it runs.
+ * Port forwards of an interface that hides its guests behind the host: who connects to an address of the host reaches a
+ * guest. In the file when the interface opens, over the API while it runs.
  */
 import { z } from 'zod'
 import type { Problem } from '../errors.js'

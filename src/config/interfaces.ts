@@ -1,4 +1,7 @@
-/** The types of interface (the host's side). A further one is a file in interfaces/ and a line in each of the three lists here. */
+/**
+ * The types of interface (the host's side). A further one is a file in interfaces/ and a line in each of the three
+ * lists here.
+ */
 import type { z } from 'zod'
 import { type AutoConfig, auto } from './interfaces/auto.js'
 import { type SlirpConfig, slirp } from './interfaces/slirp.js'

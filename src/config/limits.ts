@@ -1,7 +1,10 @@
 /** Limits that more than one option shares. */
 import { wholeNumber } from './fields.js'
 
-/** 64: what every Ethernet must carry; 65550: the largest frame vmnet and libkrun hand over (64 KiB segments with their header). */
+/**
+ * 64: what every Ethernet must carry; 65550: the largest frame vmnet and libkrun hand over (64 KiB segments with their
+ * header).
+ */
 export const maxFrameSize = () => wholeNumber(64, 65_550)
 
 const mebibyte = 1024 * 1024

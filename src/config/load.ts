@@ -1,7 +1,7 @@
 /**
  * From a file to a `Config`, or to a `ConfigError` with everything that is wrong in it. Three steps, each of which must
- * succeed before the next: the text (YAML; JSON is a part of it), the single options, and how they fit each other and this
- * machine. Nothing outside is changed: a configuration that is refused leaves nothing behind.
+ * succeed before the next: the text (YAML; JSON is a part of it), the single options, and how they fit each other and
+ * this machine. Nothing outside is changed: a configuration that is refused leaves nothing behind.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'

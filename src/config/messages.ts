@@ -1,10 +1,11 @@
 /**
- * What zod finds wrong, in the operator's words: one line for each problem, with the path, the value and what is allowed.
+ * What zod finds wrong, in the operator's words: one line for each problem, with the path, the value and what is
+ * allowed.
  *
- * zod reports in two steps. While it parses it asks `issueMessage` for the text and shows it the schema, which knows what it
- * allows (fields.ts). Afterwards it returns a tree of issues: in a union there is one list for each member, and only one of
- * them is about what the operator meant. `problemsOf` picks that one: the member with the fewest signs of being the wrong
- * one, which are, the strongest first: another type, another literal, an unknown or missing option.
+ * zod reports in two steps. While it parses it asks `issueMessage` for the text and shows it the schema, which knows
+ * what it allows (fields.ts). Afterwards it returns a tree of issues: in a union there is one list for each member, and
+ * only one of them is about what the operator meant. `problemsOf` picks that one: the member with the fewest signs of
+ * being the wrong one, which are, the strongest first: another type, another literal, an unknown or missing option.
  */
 import type { z } from 'zod'
 import type { Problem } from '../errors.js'

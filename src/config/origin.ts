@@ -1,6 +1,7 @@
 /**
- * Hosts and origins in one spelling, so that two spellings of the same thing compare as equal: lower case, without the port that
- * the scheme implies (RFC 6454 section 4) and without the trailing dot of an absolute name (RFC 1034 section 3.1).
+ * Hosts and origins in one spelling, so that two spellings of the same thing compare as equal: lower case, without the
+ * port that the scheme implies (RFC 6454 section 4) and without the trailing dot of an absolute name (RFC 1034 section
+ * 3.1).
  */
 
 export type Scheme = 'http' | 'https'

@@ -1,4 +1,7 @@
-/** Whom the process runs as once everything is open (root is needed to open, not to switch), and whether it gives up files. */
+/**
+ * Whom the process runs as once everything is open (root is needed to open, not to switch), and whether it gives up
+ * files.
+ */
 import type { z } from 'zod'
 import { account, group, oneOf } from './fields.js'
 import { resolveAccount, type Scope } from './scope.js'
@@ -10,7 +13,7 @@ export const processOptions = group({
   user: account('user')
     .optional()
     .describe(
-      'User the switch goes on as, once all sockets and interfaces are open; only where root starts it. Default: whoever started it.',
+      'User the switch goes on as, once all sockets and interfaces are open; only where root starts it. Default: the user that started it.',
     ),
   group: account('group').optional().describe("Group it goes on as. Default: the user's own."),
   sandbox: oneOf(sandboxModes)

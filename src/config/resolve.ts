@@ -1,7 +1,7 @@
 /**
- * From what a file says to what the program uses: paths become absolute, accounts numbers, defaults that depend on another
- * option are filled in. On the way everything is checked that one option alone cannot tell; each check adds a problem and
- * goes on, so that the operator sees all of them at once.
+ * From what a file says to what the program uses: paths become absolute, accounts numbers, defaults that depend on
+ * another option are filled in. On the way everything is checked that one option alone cannot tell; each check adds a
+ * problem and goes on, so that the operator sees all of them at once.
  */
 import { join, normalize } from 'node:path'
 import { ConfigError, type Problem } from '../errors.js'

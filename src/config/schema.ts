@@ -1,10 +1,10 @@
 /**
- * Every option, with its unit and default, in one place. Three things are made from it: the checks when a file is loaded,
- * config/tapswitch.schema.json for editors, and the table in docs/configuration.md.
+ * Every option, with its unit and default, in one place. Three things are made from it: the checks when a file is
+ * loaded, config/tapswitch.schema.json for editors, and the table in docs/configuration.md.
  *
- * A schema says what one option may be. What takes two options or this machine to decide (paths, accounts, a port's limit
- * above the switch's) is in resolve.ts. A transport or interface is a member of a union chosen by `type`, and by its keys where a type has
- * more than one form; a further transport is one more file and one more member.
+ * A schema says what one option may be. What takes two options or this machine to decide (paths, accounts, a port's
+ * limit above the switch's) is in resolve.ts. A transport or interface is a member of a union chosen by `type`, and by
+ * its keys where a type has more than one form; a further transport is one more file and one more member.
  */
 import { z } from 'zod'
 import { logLevels } from './config.js'

@@ -1,6 +1,7 @@
 /**
- * What the checks of one transport or interface share: this machine, the limits of the switch, the socket paths that are taken, and the
- * list of problems. And the steps that all types have in common: the policy of the ports, names of accounts.
+ * What the checks of one transport or interface share: this machine, the limits of the switch, the socket paths that
+ * are taken, and the list of problems. And the steps that all types have in common: the policy of the ports, names of
+ * accounts.
  */
 import type { Problem } from '../errors.js'
 import type { AccountKind } from './accounts.js'

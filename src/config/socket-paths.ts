@@ -1,6 +1,6 @@
 /**
- * The unix socket paths of one configuration: made absolute, short enough for a socket address, each used once, and none
- * leading from this switch to itself.
+ * The unix socket paths of one configuration: made absolute, short enough for a socket address, each used once, and
+ * none leading from this switch to itself.
  */
 import { resolve } from 'node:path'
 import type { Problem } from '../errors.js'

@@ -9,7 +9,10 @@ export interface AllowedTarget {
   readonly port: number | null
 }
 
-/** Reads `10.0.0.2`, `10.0.0.0/24:4789`, `[2001:db8::/32]:443`, `switch.example:443`; undefined for what is none of these. */
+/**
+ * Reads `10.0.0.2`, `10.0.0.0/24:4789`, `[2001:db8::/32]:443`, `switch.example:443`; undefined for what is none of
+ * these.
+ */
 export function parseAllowedTarget(text: string): AllowedTarget | undefined {
   const whole = parseIpPrefix(text)
   if (whole !== undefined) return { host: text, prefix: whole, port: null }

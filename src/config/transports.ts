@@ -1,4 +1,7 @@
-/** The types of transport (the guests' side). A further one is a file in transports/ and a line in each of the three lists here. */
+/**
+ * The types of transport (the guests' side). A further one is a file in transports/ and a line in each of the three
+ * lists here.
+ */
 import type { z } from 'zod'
 import type { Scope } from './scope.js'
 import { type FdConfig, fd } from './transports/fd.js'

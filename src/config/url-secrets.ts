@@ -1,6 +1,9 @@
 /** URLs that may hold a secret, as user name and password or in their query, made fit to be shown. */
 
-/** The same without them: `ws://relay.example/ethernet?…`. Text that is no URL stays as it is, but for what stands before an `@`. */
+/**
+ * The same without them: `ws://relay.example/ethernet?…`. Text that is no URL stays as it is, but for what stands
+ * before an `@`.
+ */
 export function withoutSecrets(text: string): string {
   return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)([^\s/?#"]*@)?([^\s?#"]*)(\?[^\s#"]*)?(#[^\s"]*)?/gi, hide)
 }
@@ -13,7 +16,10 @@ function hide(_all: string, scheme: string, user = '', place = '', query = '', f
 /** Names of fields whose text is a secret wherever it stands. */
 const SECRET_KEY = /^(token|secret|password|passphrase|code|authorization)$/i
 
-/** A copy of plain data that may be shown: without secrets in URLs, and without text in fields that are named like a secret. */
+/**
+ * A copy of plain data that may be shown: without secrets in URLs, and without text in fields that are named like a
+ * secret.
+ */
 export function shown(value: unknown, key = ''): unknown {
   if (typeof value === 'string') return SECRET_KEY.test(key) ? '…' : withoutSecrets(value)
   if (Array.isArray(value)) return value.map(each => shown(each, key))

@@ -1,6 +1,6 @@
 /**
- * The files that transports, interfaces and the HTTP server use, as their options name them. The sandbox is made of them, and what is
- * added later is compared with it.
+ * The files that transports, interfaces and the HTTP server use, as their options name them. The sandbox is made of
+ * them, and what is added later is compared with it.
  */
 import type { Config, InterfaceConfig, TransportConfig } from './config.js'
 import { type Forward, parseForwardEnd } from './forwards.js'

@@ -1,14 +1,15 @@
 /**
  * Transports and interfaces that fail, as the operator is told of it.
  *
- * On the data plane, an endpoint that throws is detached and made anew (dataplane/guard.ts, endpoint-failures.ts). Here that becomes an
- * event and a finding.
+ * On the data plane, an endpoint that throws is detached and made anew (dataplane/guard.ts, endpoint-failures.ts). Here
+ * that becomes an event and a finding.
  *
- * On the main thread, a transport's callbacks (timers, sockets, messages) run on Node's event loop, where an exception would end the
- * process. Each transport is opened inside an asynchronous context that bears its name, which its timers and promises inherit;
- * callbacks that start elsewhere, such as those of accepted sockets, are wrapped with `contain`. An exception that arrives in
- * `uncaughtException` with such a name is that transport's: it is logged with its stack, raises the finding `transport-fault`, and
- * the callback is over; all else goes on. An exception without a name is the process's: see internal-faults.ts.
+ * On the main thread, a transport's callbacks (timers, sockets, messages) run on Node's event loop, where an exception
+ * would end the process. Each transport is opened inside an asynchronous context that bears its name, which its timers
+ * and promises inherit; callbacks that start elsewhere, such as those of accepted sockets, are wrapped with `contain`.
+ * An exception that arrives in `uncaughtException` with such a name is that transport's: it is logged with its stack,
+ * raises the finding `transport-fault`, and the callback is over; all else goes on. An exception without a name is the
+ * process's: see internal-faults.ts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { DataPlane } from '../dataplane/data-plane.js'
@@ -39,7 +40,9 @@ export class AttachmentFailures {
     process.on('uncaughtException', this.#onUncaught)
   }
 
-  /** Runs what opens, changes or closes a transport: exceptions in callbacks that it leaves behind are the transport's. */
+  /**
+   * Runs what opens, changes or closes a transport: exceptions in callbacks that it leaves behind are the transport's.
+   */
   run<Result>(name: string, open: () => Result): Result {
     return this.#context.run(name, open)
   }

@@ -1,6 +1,6 @@
 /**
- * What is plugged into the switch, transports and interfaces alike: opening them, handing them to the data plane, changing and
- * closing them. One after the other; who calls sees to that.
+ * What is plugged into the switch, transports and interfaces alike: opening them, handing them to the data plane,
+ * changing and closing them. One after the other; who calls sees to that.
  */
 import type { Side } from '../config/change.js'
 import { isInterface } from '../config/interfaces.js'
@@ -92,8 +92,8 @@ export class Attachments {
   }
 
   /**
-   * Hands one that was opened to the data plane. Throws OperatorError when the data plane cannot take it, and it is closed then; with
-   * `keep` it stays as one that failed, and is tried again.
+   * Hands one that was opened to the data plane. Throws OperatorError when the data plane cannot take it, and it is
+   * closed then; with `keep` it stays as one that failed, and is tried again.
    */
   async attach(side: Side, transport: Transport, keep = false): Promise<void> {
     const { name } = transport.config
@@ -121,8 +121,8 @@ export class Attachments {
   }
 
   /**
-   * Removes some and attaches others, which were opened: all or nothing. When one of these cannot be attached, the others are closed, those
-   * that were removed are opened again, and OperatorError is thrown.
+   * Removes some and attaches others, which were opened: all or nothing. When one of these cannot be attached, the
+   * others are closed, those that were removed are opened again, and OperatorError is thrown.
    */
   async exchange(removed: readonly string[], opened: readonly { side: Side; transport: Transport }[]): Promise<void> {
     const before = removed.flatMap(name => this.#open.get(name) ?? [])

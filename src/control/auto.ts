@@ -1,6 +1,6 @@
 /**
- * `type: auto`: the best uplink this machine offers, tried in order. What cannot be had is remembered with its reason and shown among
- * the facts; where nothing can be had, the switch runs all the same, and the guests have each other.
+ * `type: auto`: the best uplink this machine offers, tried in order. What cannot be had is remembered with its reason
+ * and shown among the facts; where nothing can be had, the switch runs all the same, and the guests have each other.
  */
 
 import type { InterfaceConfig } from '../config/config.js'
@@ -99,7 +99,10 @@ class NoUplink implements Transport<AutoConfig> {
 }
 
 interface Candidate {
-  /** Opens it, or says why this machine does not offer it; null where that goes without saying. Throws what has to be mended. */
+  /**
+   * Opens it, or says why this machine does not offer it; null where that goes without saying. Throws what has to be
+   * mended.
+   */
   open(config: AutoConfig, context: TransportContext): Promise<Transport | string | null>
   configOf(config: AutoConfig): InterfaceConfig
 }

@@ -1,8 +1,8 @@
 /**
  * What a capture's file consists of: blocks of pcapng, made from the data plane's records.
  *
- * A port gets an interface in the file when its first frame comes. pcapng has no way to take an interface back, so there are at most
- * MAX_CAPTURED_PORTS of them; frames of later ports belong to one more, `other ports`.
+ * A port gets an interface in the file when its first frame comes. pcapng has no way to take an interface back, so
+ * there are at most MAX_CAPTURED_PORTS of them; frames of later ports belong to one more, `other ports`.
  */
 import { type CaptureRecord, IN, MAX_CAPTURED_PORTS, OTHER_PORTS, type PortLabel } from '../dataplane/capture-record.js'
 import type { CaptureCount } from '../dataplane/capture-session.js'
@@ -94,7 +94,9 @@ export class CaptureFile {
     return this.#epoch + nanoseconds(milliseconds)
   }
 
-  /** The machine's clock may be set while a capture runs, and the shared clock does not count a sleep of the machine. */
+  /**
+   * The machine's clock may be set while a capture runs, and the shared clock does not count a sleep of the machine.
+   */
   #compareClocks(): void {
     const now = this.#clock()
     if (now - this.#comparedAt < CLOCK_CHECK_MS) return

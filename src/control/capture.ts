@@ -1,10 +1,10 @@
 /**
- * One capture: a stream of pcapng for one reader. The data plane copies frames into a socket; the main thread makes blocks of them, at the
- * pace of the reader. While the reader is slow, the socket is not read, the data plane's buffer fills, and what does not fit is counted: the
- * last blocks of the file say how much that was.
+ * One capture: a stream of pcapng for one reader. The data plane copies frames into a socket; the main thread makes
+ * blocks of them, at the pace of the reader. While the reader is slow, the socket is not read, the data plane's buffer
+ * fills, and what does not fit is counted: the last blocks of the file say how much that was.
  *
- * A capture ends when its time or its bytes are used up, when its reader leaves, and with the switch. When the data plane is replaced the
- * capture goes on with the next one; records on their way are lost with the old one.
+ * A capture ends when its time or its bytes are used up, when its reader leaves, and with the switch. When the data
+ * plane is replaced the capture goes on with the next one; records on their way are lost with the old one.
  */
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -47,7 +47,9 @@ export interface CaptureParts {
 
 /** Milliseconds for what is on its way when the capture ends. */
 const DRAIN_MS = 5000
-/** Milliseconds without a block after which an empty one is written: proxies close connections that are silent for 60 s. */
+/**
+ * Milliseconds without a block after which an empty one is written: proxies close connections that are silent for 60 s.
+ */
 const QUIET_MS = 15_000
 
 export class Capture {

@@ -1,4 +1,7 @@
-/** The captures of a switch: how many there may be, and what becomes of them when the data plane is replaced or the switch stops. */
+/**
+ * The captures of a switch: how many there may be, and what becomes of them when the data plane is replaced or the
+ * switch stops.
+ */
 
 import type { PortLabel } from '../dataplane/capture-record.js'
 import type { CaptureCount } from '../dataplane/capture-session.js'

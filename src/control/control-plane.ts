@@ -173,17 +173,17 @@ export class ControlPlane {
   }
 
   /**
-   * Brings the switch to a new configuration. Transports and interfaces that did not change are not touched, nor are their VMs.
-   * New ones are opened before anything else is done; if one cannot be, nothing has changed and OperatorError is thrown. One that
-   * has to be closed to be changed, and then cannot be opened, is put back as it was.
+   * Brings the switch to a new configuration. Transports and interfaces that did not change are not touched, nor are
+   * their VMs. New ones are opened before anything else is done; if one cannot be, nothing has changed and
+   * OperatorError is thrown. One that has to be closed to be changed, and then cannot be opened, is put back as it was.
    */
   reload(next: Config): Promise<ReloadReport> {
     return this.change(() => next)
   }
 
   /**
-   * The same for a configuration made from the one in force. Changes are served one after the other, so `make` sees what the
-   * change before it left. What `make` throws leaves everything as it is.
+   * The same for a configuration made from the one in force. Changes are served one after the other, so `make` sees
+   * what the change before it left. What `make` throws leaves everything as it is.
    */
   change(make: (current: Config) => Config): Promise<ReloadReport> {
     return this.#inTurn(() => this.#apply(make(this.#config)))

@@ -1,9 +1,10 @@
 /**
  * What happens on the switch, for everybody who wants to know: numbered, typed, kept for a while.
  *
- * Whoever listens is called at once and must not take long; a reader that is slow, such as an HTTP client, keeps its place by number
- * instead and reads on when it can. The ring is bounded, so a reader that falls behind by more than it holds is told how much
- * it missed. An event's id names the run as well as the number: after a restart of the program an old id is known to be one.
+ * Whoever listens is called at once and must not take long; a reader that is slow, such as an HTTP client, keeps its
+ * place by number instead and reads on when it can. The ring is bounded, so a reader that falls behind by more than it
+ * holds is told how much it missed. An event's id names the run as well as the number: after a restart of the program
+ * an old id is known to be one.
  */
 import type { FindingCode, FindingDetail, Severity } from '../finding-codes.js'
 import type { Facts } from '../transports/transport.js'
@@ -91,7 +92,9 @@ export interface EventFeed {
   readonly last: number
   /** Names this run. */
   readonly run: string
-  /** Kept events after `number`, oldest first, at most `limit`. `missed` counts those after it that are kept no longer. */
+  /**
+   * Kept events after `number`, oldest first, at most `limit`. `missed` counts those after it that are kept no longer.
+   */
   after(number: number, limit: number): { readonly missed: number; readonly events: readonly NumberedEvent[] }
   /** Calls `listener` after each event. Returns what ends that. */
   subscribe(listener: () => void): () => void

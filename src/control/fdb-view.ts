@@ -1,7 +1,7 @@
 /**
- * The filtering database as the API shows it, with names of ports. A look takes a table of any size apart in steps of some
- * milliseconds, between which the main thread does other work; looks follow each other, so that many clients cost the memory of one.
- * So many may wait and no more, and a look whose client has gone is left out or ended.
+ * The filtering database as the API shows it, with names of ports. A look takes a table of any size apart in steps of
+ * some milliseconds, between which the main thread does other work; looks follow each other, so that many clients cost
+ * the memory of one. So many may wait and no more, and a look whose client has gone is left out or ended.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DataPlane } from '../dataplane/data-plane.js'

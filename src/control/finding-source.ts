@@ -1,4 +1,7 @@
-/** Findings that begin on the data plane: those that endpoints raise, and those that the filtering database gives reason for. */
+/**
+ * Findings that begin on the data plane: those that endpoints raise, and those that the filtering database gives reason
+ * for.
+ */
 import type { DataPlane, PortRecord } from '../dataplane/data-plane.js'
 import type { Event, FindingEvent } from '../dataplane/messages.js'
 import type { FindingSubject, Findings } from './findings.js'
@@ -70,7 +73,9 @@ class FindingSource {
     return port?.id === id ? ofPort(port as PortRecord) : undefined
   }
 
-  /** An address moves to and fro: whichever way it was seen to go, it is one finding, about the port that came later. */
+  /**
+   * An address moves to and fro: whichever way it was seen to go, it is one finding, about the port that came later.
+   */
   #duplicate(mac: string, from: number, to: number): void {
     const ports = [this.#dataPlane.ports.get(from), this.#dataPlane.ports.get(to)]
     const [first, second] = ports.filter(port => port !== undefined).sort((a, b) => a.id - b.id)

@@ -1,14 +1,15 @@
 /**
  * Findings: what is wrong with the running switch now, once for each cause.
  *
- * An event says that something happened; a finding says that something is the case. It begins with `raise` and ends with `clear`, with its
- * subject, or, where its code says so, after a time in which it was not raised again. The first `raise` of a (code, subject) writes one
- * log line and emits one event; further ones only count. Views, metric, command line and page show what `list` returns.
+ * An event says that something happened; a finding says that something is the case. It begins with `raise` and ends
+ * with `clear`, with its subject, or, where its code says so, after a time in which it was not raised again. The first
+ * `raise` of a (code, subject) writes one log line and emits one event; further ones only count. Views, metric, command
+ * line and page show what `list` returns.
  *
- * Guests cause many of these conditions, so everything is bounded: findings in all, findings about the ports of one transport
- * with one code, and log lines and events (a token bucket for each code and transport: a guest that
- * reconnects in a loop begins and ends the same condition over and over). What exceeds a bound is counted in `notListed`, or as `suppressed`
- * in the next log line.
+ * Guests cause many of these conditions, so everything is bounded: findings in all, findings about the ports of one
+ * transport with one code, and log lines and events (a token bucket for each code and transport: a guest that
+ * reconnects in a loop begins and ends the same condition over and over). What exceeds a bound is counted in
+ * `notListed`, or as `suppressed` in the next log line.
  *
  * A port is named as its endpoint named it, because an operator may rename it meanwhile; `portName` finds today's name.
  */
@@ -59,7 +60,10 @@ interface Bucket {
 const MAX_FINDINGS = 1024
 /** About the ports of one transport, with one code: enough to see a pattern. */
 const MAX_OF_PORTS = 16
-/** Beginnings that are published for one code and transport: so many at once, then one in so many milliseconds. Arbitrary. */
+/**
+ * Beginnings that are published for one code and transport: so many at once, then one in so many milliseconds.
+ * Arbitrary.
+ */
 const BURST = 10
 const REFILL_MS = 10_000
 

@@ -1,16 +1,20 @@
 /**
  * Exceptions on the main thread that are no transport's and that no code expected: the last line.
  *
- * The process goes on. Its VMs depend on it: the thread that forwards their frames has its own memory and loop, does not see the
- * exception, and would end with the process, and every socket with it. What the main thread was doing is lost, which is one event of one
- * socket, timer or promise; its state may be wrong from then on, which the operator is told, with the way out, which is a restart at a
- * time of the operator's choice. Only where exceptions come so often that the main thread does nothing else, the process ends with exit
- * code 1 and says why: then its supervisor makes a better one.
+ * The process goes on. Its VMs depend on it: the thread that forwards their frames has its own memory and loop, does
+ * not see the exception, and would end with the process, and every socket with it. What the main thread was doing is
+ * lost, which is one event of one socket, timer or promise; its state may be wrong from then on, which the operator is
+ * told, with the way out, which is a restart at a time of the operator's choice. Only where exceptions come so often
+ * that the main thread does nothing else, the process ends with exit code 1 and says why: then its supervisor makes a
+ * better one.
  */
 import type { Logger } from '../log.js'
 import type { FindingSubject, Findings } from './findings.js'
 
-/** So many within WINDOW_MS, and the process ends. Arbitrary: far above what single events bring, reached within seconds by a loop. */
+/**
+ * So many within WINDOW_MS, and the process ends. Arbitrary: far above what single events bring, reached within seconds
+ * by a loop.
+ */
 const TOO_MANY = 1000
 const WINDOW_MS = 10_000
 /** Lines with a stack within the window; what comes beyond is counted. */

@@ -10,8 +10,8 @@ export function memoryLimit(): number {
 }
 
 /**
- * Undefined when the memory is there, else one sentence. Memory is taken page by page as frames come to wait, so a size that the system
- * grants can still be more than the machine has.
+ * Undefined when the memory is there, else one sentence. Memory is taken page by page as frames come to wait, so a size
+ * that the system grants can still be more than the machine has.
  */
 export function missingMemory(settings: DataPlaneSettings, limit: number = memoryLimit()): string | undefined {
   const needed = memoryFor(settings)

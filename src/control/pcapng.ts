@@ -1,7 +1,7 @@
 /**
- * Writes pcapng (draft-tuexen-opsawg-pcapng): a section, an interface for each port, a packet for each frame, and statistics at the end.
- * Times are nanoseconds since 1970. What the switch knows beyond the bytes is said in the options: whether a frame came in or went out, and,
- * as a comment, why it was dropped.
+ * Writes pcapng (draft-tuexen-opsawg-pcapng): a section, an interface for each port, a packet for each frame, and
+ * statistics at the end. Times are nanoseconds since 1970. What the switch knows beyond the bytes is said in the
+ * options: whether a frame came in or went out, and, as a comment, why it was dropped.
  */
 
 const SECTION = 0x0a0d0d0a

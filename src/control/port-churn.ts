@@ -1,7 +1,8 @@
 /**
- * Ports that come and go. A guest that connects and goes in a loop would fill the log and push everything else out of the ring of events, so
- * lines and events about ports have a token bucket for each transport. What is left out is counted: readers of the events are told at
- * once, and then once a second while it goes on, so that they ask for the state again; the log says how many it were every ten seconds.
+ * Ports that come and go. A guest that connects and goes in a loop would fill the log and push everything else out of
+ * the ring of events, so lines and events about ports have a token bucket for each transport. What is left out is
+ * counted: readers of the events are told at once, and then once a second while it goes on, so that they ask for the
+ * state again; the log says how many it were every ten seconds.
  */
 import type { Logger } from '../log.js'
 import type { EventBus } from './event-bus.js'

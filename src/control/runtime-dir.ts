@@ -1,10 +1,10 @@
 /**
- * The runtime directory: where relative socket paths start. Another user who may write to it, or to a folder above it, can put a socket
- * in the way of a VM. So it is ours alone (0700), no other user can put another one in its place, and one that is not so is refused rather
- * than mended.
+ * The runtime directory: where relative socket paths start. Another user who may write to it, or to a folder above it,
+ * can put a socket in the way of a VM. So it is ours alone (0700), no other user can put another one in its place, and
+ * one that is not so is refused rather than mended.
  *
- * With `process.user` it belongs to that user while the switch runs. Root takes it back first when it starts again: what that user left in it
- * is there, but cannot be exchanged any more between a look at it and its use.
+ * With `process.user` it belongs to that user while the switch runs. Root takes it back first when it starts again:
+ * what that user left in it is there, but cannot be exchanged any more between a look at it and its use.
  */
 import {
   closeSync,
@@ -21,8 +21,8 @@ import { OperatorError } from '../errors.js'
 import { untrustedAncestor } from '../os/folder-trust.js'
 
 /**
- * Makes the directory where it is missing. Returns what undoes that, if it is empty then. It may belong to `successor` too, the user that
- * an earlier run of root went on as.
+ * Makes the directory where it is missing. Returns what undoes that, if it is empty then. It may belong to `successor`
+ * too, the user that an earlier run of root went on as.
  */
 export function ensureRuntimeDir(path: string, successor: number | null = null): () => void {
   const uid = process.getuid?.() ?? 0
@@ -84,7 +84,10 @@ export function replaceableProblem(path: string, uid: number): string | undefine
   return untrusted && `"${path}" can be replaced by another user: ${untrusted}; set another runtimeDir`
 }
 
-/** Why an existing directory cannot be the runtime directory, with the way out; `stats` are those of lstat(2), which follows no link. */
+/**
+ * Why an existing directory cannot be the runtime directory, with the way out; `stats` are those of lstat(2), which
+ * follows no link.
+ */
 export function runtimeDirProblem(
   path: string,
   stats: Pick<Stats, 'isDirectory' | 'uid' | 'mode'>,

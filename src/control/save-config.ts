@@ -1,7 +1,8 @@
 /**
- * Writes what was changed while the switch runs into its configuration file: transports and interfaces that were added or removed,
- * their forwards, settings of the switch, and of ports those that a file can name, which are the only port of their transport.
- * The text that comes of it is read back, and must mean what runs, before it takes the place of the file.
+ * Writes what was changed while the switch runs into its configuration file: transports and interfaces that were added
+ * or removed, their forwards, settings of the switch, and of ports those that a file can name, which are the only port
+ * of their transport. The text that comes of it is read back, and must mean what runs, before it takes the place of the
+ * file.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Side } from '../config/change.js'
@@ -27,7 +28,9 @@ interface SaveParts {
   readonly written: ReadonlyMap<string, unknown>
 }
 
-/** Returns the configuration as it is in the file now. Throws Refused, or OperatorError when the file cannot be written. */
+/**
+ * Returns the configuration as it is in the file now. Throws Refused, or OperatorError when the file cannot be written.
+ */
 export function saveConfig({ file, config, dataPlane, attachments, written }: SaveParts): {
   report: SaveReport
   saved: Config

@@ -1,9 +1,9 @@
 /**
  * What may be changed on a running switch. HTTP knows the switch through this and view.ts only.
  *
- * Every method changes all it was asked to, or nothing: it rejects with `Refused` when what it names is not there or stands in the
- * way, with ConfigError when what is asked for is not valid, and with OperatorError when the machine does not give it. Changes
- * are served one after the other.
+ * Every method changes all it was asked to, or nothing: it rejects with `Refused` when what it names is not there or
+ * stands in the way, with ConfigError when what is asked for is not valid, and with OperatorError when the machine does
+ * not give it. Changes are served one after the other.
  */
 import type { Side } from '../config/change.js'
 import type { Forward } from '../config/forwards.js'

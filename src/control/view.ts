@@ -1,6 +1,6 @@
 /**
- * What the control plane shows of a running switch. HTTP and the CLI know the switch through these types only; they never
- * hold a port, a descriptor or the data plane.
+ * What the control plane shows of a running switch. HTTP and the CLI know the switch through these types only; they
+ * never hold a port, a descriptor or the data plane.
  */
 import type { Forward } from '../config/forwards.js'
 import type { EndpointDropReason, PortCounters, SwitchCounters } from '../dataplane/shared-memory.js'
@@ -122,7 +122,10 @@ export interface SwitchInfo {
   counters: SwitchCounters
 }
 
-/** Implemented by the control plane. Every method reads memory; none of them disturbs the data plane, or keeps the main thread for more than milliseconds. */
+/**
+ * Implemented by the control plane. Every method reads memory; none of them disturbs the data plane, or keeps the main
+ * thread for more than milliseconds.
+ */
 export interface SwitchView {
   info(): SwitchInfo
   ports(): PortView[]

@@ -1,7 +1,7 @@
 /**
- * How much of the filtering database is swept for expired entries at a time. The whole table is seen once in SWEEP_MS or a little more,
- * so an entry outlives its time by seconds at most, and no sweep looks at more than PIECE slots, because frames wait meanwhile: 2^21
- * slots (a million addresses) in ten pieces took 3 to 5 ms each.
+ * How much of the filtering database is swept for expired entries at a time. The whole table is seen once in SWEEP_MS
+ * or a little more, so an entry outlives its time by seconds at most, and no sweep looks at more than PIECE slots,
+ * because frames wait meanwhile: 2^21 slots (a million addresses) in ten pieces took 3 to 5 ms each.
  */
 const SWEEP_MS = 10_000
 /** Slots. */

@@ -1,17 +1,18 @@
 /**
  * Back-pressure: not reading what could only be dropped.
  *
- * A frame that was received costs its work whether it is delivered or not, and between two VMs wired to each other nothing is
- * lost at all, because the kernel makes the sender wait. A switch can do the same: while it does not read a sender's
- * socket, that fills up, and the sender waits. But the socket carries whatever else the sender has to say, and on a shared path
- * what all the others have to say; so a port that does not read must never make us stop reading. Hence:
+ * A frame that was received costs its work whether it is delivered or not, and between two VMs wired to each other
+ * nothing is lost at all, because the kernel makes the sender wait. A switch can do the same: while it does not read a
+ * sender's socket, that fills up, and the sender waits. But the socket carries whatever else the sender has to say, and
+ * on a shared path what all the others have to say; so a port that does not read must never make us stop reading.
+ * Hence:
  *
  * - A descriptor is paused only when everything it brought lately (SOLE_MS) went to one port, and that port's queue has
  *   reached HIGH frames. Whoever talks to two ports at once is not paused: what the full one does not take is queued up
  *   to its limit, then dropped.
  * - It is read again as soon as the queue is down to LOW frames, and after PATIENCE_MS at the latest. A port that takes
- *   longer than that for a hundred frames is dead, slow, or was not given the CPU; nobody is paused on its account for a
- *   while, and what it does not take is queued, then dropped. The while doubles each time, from DISTRUST_MS to
+ *   longer than that for a hundred frames is dead, slow, or was not given the CPU; nobody is paused on its account for
+ *   a while, and what it does not take is queued, then dropped. The while doubles each time, from DISTRUST_MS to
  *   MAX_DISTRUST_MS, and starts anew once the port was in time. So a stalled port costs its senders one short pause in
  *   two seconds, and a VM that lost the CPU for a moment is soon trusted again.
  */

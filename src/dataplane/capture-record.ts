@@ -1,12 +1,13 @@
 /**
- * A captured frame on its way from the data plane to the main thread: a fixed header and as many bytes as were wanted, padded to
- * eight. Little-endian. One follows the other on a stream socket.
+ * A captured frame on its way from the data plane to the main thread: a fixed header and as many bytes as were wanted,
+ * padded to eight. Little-endian. One follows the other on a stream socket.
  *
  *     0 size of the record   4 port id   8 time (f64, milliseconds on the shared clock)
  *     16 length of the frame  20 bytes that follow  24 kind  25 drop reason + 1, 0 when it was not dropped  32 bytes ...
  *
- * Before the first frame of a port comes a record that names the port, so that the reader needs no list of ports: guests can make new
- * ports as fast as they connect. A capture tells MAX_CAPTURED_PORTS of them apart; frames of later ones carry the id OTHER_PORTS.
+ * Before the first frame of a port comes a record that names the port, so that the reader needs no list of ports:
+ * guests can make new ports as fast as they connect. A capture tells MAX_CAPTURED_PORTS of them apart; frames of later
+ * ones carry the id OTHER_PORTS.
  */
 import { receiveDropReasons, transmitDropReasons } from '../switch/drop-reason.js'
 

@@ -1,9 +1,9 @@
 /**
  * One capture on the data plane: a buffer of records on their way to the main thread, and counts for each port.
  *
- * The buffer is written to a socket at the end of each turn, as far as the socket takes it. A frame that finds no room is counted as missed.
- * Everything is bounded: the buffer, the counts by port index, and the list of ports that are gone (MAX_CAPTURED_PORTS; later ones are
- * counted together).
+ * The buffer is written to a socket at the end of each turn, as far as the socket takes it. A frame that finds no room
+ * is counted as missed. Everything is bounded: the buffer, the counts by port index, and the list of ports that are
+ * gone (MAX_CAPTURED_PORTS; later ones are counted together).
  */
 import * as libc from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'

@@ -1,10 +1,12 @@
 /**
- * Copies of frames for the main thread, which makes files of them. Each capture has a buffer and a socket (capture-session.ts): frames are
- * copied into the buffer as they pass, and the buffer is written to the socket at the end of the turn.
+ * Copies of frames for the main thread, which makes files of them. Each capture has a buffer and a socket
+ * (capture-session.ts): frames are copied into the buffer as they pass, and the buffer is written to the socket at the
+ * end of the turn.
  *
- * Forwarding comes first. A frame is missed, and counted, when the buffer is full because a reader is slow, and when there is no credit to
- * look at it: credit is granted for each millisecond, more for one that the loop slept than for one in which it worked. So up to some ten
- * thousand frames a second everything is in the captures; beyond that there are samples and an exact count of what is missing.
+ * Forwarding comes first. A frame is missed, and counted, when the buffer is full because a reader is slow, and when
+ * there is no credit to look at it: credit is granted for each millisecond, more for one that the loop slept than for
+ * one in which it worked. So up to some ten thousand frames a second everything is in the captures; beyond that there
+ * are samples and an exact count of what is missing.
  *
  * A capture holds only bytes that the port sent. While nothing is captured, a batch costs one look at `active`.
  */
@@ -13,9 +15,10 @@ import { type CaptureCount, type CapturedPort, CaptureSession, type CaptureSpec 
 import type { FramePool } from './frame-pool.js'
 
 /**
- * Frames that are looked at for each millisecond the loop slept, for all captures together: 40,000 a second. The data plane could do
- * fifty times that in its sleep, but the main thread takes some 4 us to turn one into a block, and on a machine without cores to spare that
- * is taken from the VMs: with 2000, ten captures beside a flood on two cores left 0.47 of the throughput.
+ * Frames that are looked at for each millisecond the loop slept, for all captures together: 40,000 a second. The data
+ * plane could do fifty times that in its sleep, but the main thread takes some 4 us to turn one into a block, and on a
+ * machine without cores to spare that is taken from the VMs: with 2000, ten captures beside a flood on two cores left
+ * 0.47 of the throughput.
  */
 const CREDIT_FOR_SLEEP = 40
 /** The same for each millisecond it was busy. */

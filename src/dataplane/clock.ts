@@ -2,9 +2,9 @@
 const ATTEMPTS = 8
 
 /**
- * Milliseconds on CLOCK_MONOTONIC, the same in every thread to about a microsecond. performance.now() is cheap (50 ns) but starts at zero in
- * each thread; process.hrtime() is the same everywhere but allocates. So the second is compared with the first at the beginning. The attempt that
- * took the shortest time counts.
+ * Milliseconds on CLOCK_MONOTONIC, the same in every thread to about a microsecond. performance.now() is cheap (50 ns)
+ * but starts at zero in each thread; process.hrtime() is the same everywhere but allocates. So the second is compared
+ * with the first at the beginning. The attempt that took the shortest time counts.
  */
 export function sharedClock(): () => number {
   let shortest = Number.POSITIVE_INFINITY

@@ -1,4 +1,7 @@
-/** Commands to the data plane's thread, each answered or refused once: also when the thread dies over it, or stays silent. */
+/**
+ * Commands to the data plane's thread, each answered or refused once: also when the thread dies over it, or stays
+ * silent.
+ */
 import type { MessagePort } from 'node:worker_threads'
 import { type Waker, wake } from '../os/waker.js'
 import type { Command, Request } from './messages.js'

@@ -1,11 +1,11 @@
 /**
  * The endpoints of a data plane, each behind a guard, and what becomes of one that fails.
  *
- * A failed endpoint is detached at the end of the turn in which it failed, when no batch or flush is under way: its ports leave the
- * switch core and lose what waited for them (counted as `error`), its descriptors are not watched any more, the read buffers it held
- * are free again. Its ports keep their places and the main thread keeps their records, so the main thread can make the endpoint anew
- * from what the old one had reported, exactly as a new data plane does after a crash. Nothing is closed here: the next endpoint takes
- * the descriptors over.
+ * A failed endpoint is detached at the end of the turn in which it failed, when no batch or flush is under way: its
+ * ports leave the switch core and lose what waited for them (counted as `error`), its descriptors are not watched any
+ * more, the read buffers it held are free again. Its ports keep their places and the main thread keeps their records,
+ * so the main thread can make the endpoint anew from what the old one had reported, exactly as a new data plane does
+ * after a crash. Nothing is closed here: the next endpoint takes the descriptors over.
  */
 import type { DescriptorTable } from './descriptor-table.js'
 import type { Egress } from './egress.js'

@@ -1,6 +1,6 @@
 /**
- * One data plane, put together: poller, pool, core, egress, ports, endpoints, and what happens about once a second. `worker.ts` runs
- * it in a thread of its own; tests run it in theirs, turn by turn.
+ * One data plane, put together: poller, pool, core, egress, ports, endpoints, and what happens about once a second.
+ * `worker.ts` runs it in a thread of its own; tests run it in theirs, turn by turn.
  */
 import type { Os } from '../os/os.js'
 import { FdbStat } from '../switch/fdb.js'
@@ -260,7 +260,10 @@ export class DataPlaneThread {
     }
   }
 
-  /** Reports what the next data plane needs to go on in the middle of things. What waits in queues is lost, and counted by the next. */
+  /**
+   * Reports what the next data plane needs to go on in the middle of things. What waits in queues is lost, and counted
+   * by the next.
+   */
   handOver(): void {
     this.engine.finishHeld()
     this.#endpoints.handOver()

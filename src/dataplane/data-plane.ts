@@ -3,9 +3,9 @@
  * replaced when it dies.
  *
  * Everything a data plane needs to go on is kept here: shared counters, the shared FDB, and for each endpoint its
- * specification and its ports with what the endpoint asked to remember. Descriptors belong to the process, so a new thread
- * simply goes on with them; VMs notice a pause, and lose what waited in queues. A thread that keeps dying is started
- * again ever more slowly, never given up: a switch that is slow to come back is better than none.
+ * specification and its ports with what the endpoint asked to remember. Descriptors belong to the process, so a new
+ * thread simply goes on with them; VMs notice a pause, and lose what waited in queues. A thread that keeps dying is
+ * started again ever more slowly, never given up: a switch that is slow to come back is better than none.
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
@@ -102,8 +102,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   /**
-   * Hands an endpoint to the data plane. Rejects with CommandRefused when it cannot be opened, and nothing of it is left then; with
-   * `keep`, it stays as one that failed, and is tried again.
+   * Hands an endpoint to the data plane. Rejects with CommandRefused when it cannot be opened, and nothing of it is
+   * left then; with `keep`, it stays as one that failed, and is tried again.
    */
   async attach(name: string, spec: () => Omit<EndpointSpec, 'ports'>, keep = false): Promise<void> {
     this.#endpoints.set(name, spec)
@@ -136,8 +136,9 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   /**
-   * Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer state. Rejects with
-   * DataPlaneEnded when the thread ends before it answers and the next one would not do it by itself.
+   * Resolves when done. While the thread is being replaced, when the next one runs: that one starts from the newer
+   * state. Rejects with DataPlaneEnded when the thread ends before it answers and the next one would not do it by
+   * itself.
    */
   async command(command: Command): Promise<void> {
     try {
@@ -149,8 +150,8 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   /**
-   * Changes what holds for one port alone, now and in every data plane to come. Rejects with CommandRefused, having changed
-   * nothing, when the data plane cannot do it.
+   * Changes what holds for one port alone, now and in every data plane to come. Rejects with CommandRefused, having
+   * changed nothing, when the data plane cannot do it.
    */
   async setPort(port: PortRecord, settings: PortSettings): Promise<void> {
     const before = port.settings
@@ -165,8 +166,9 @@ export class DataPlane extends EventEmitter<DataPlaneEvents> {
   }
 
   /**
-   * Takes settings that the loop's memory was made for: a new thread on the same descriptors, which is not counted a restart. Rejects
-   * with CommandRefused when no thread can be made with them; then one with the settings before goes on.
+   * Takes settings that the loop's memory was made for: a new thread on the same descriptors, which is not counted a
+   * restart. Rejects with CommandRefused when no thread can be made with them; then one with the settings before goes
+   * on.
    */
   async replace(settings: DataPlaneSettings): Promise<void> {
     const before = { settings: this.#settings, fdb: this.#fdb }

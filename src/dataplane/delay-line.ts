@@ -1,6 +1,6 @@
 /**
- * Frames that leave at a given time: a binary heap of references into the frame pool, by time, and by arrival among those
- * of one time. Refuses what it has no room for, by the same rules as an egress queue.
+ * Frames that leave at a given time: a binary heap of references into the frame pool, by time, and by arrival among
+ * those of one time. Refuses what it has no room for, by the same rules as an egress queue.
  */
 import { POOL_RESERVE } from './egress-queue.js'
 import type { FramePool } from './frame-pool.js'

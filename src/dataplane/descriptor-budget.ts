@@ -1,14 +1,16 @@
 /**
- * The descriptors that peers make this process open: a connection, a socket of a peer's own, a socket that takes a path over.
+ * The descriptors that peers make this process open: a connection, a socket of a peer's own, a socket that takes a path
+ * over.
  *
- * The process has RLIMIT_NOFILE descriptors. A part is kept for the switch itself: API, log, configuration, captures, transports that
- * are added later. What is left is for peers, and a transport takes one more only while it holds at most HELD_PER_FREE times what would
- * be free then. So one transport whose guests reconnect as fast as they can gets three quarters of what is left, a second one three
- * quarters of the rest, and there is always something for the next; and no guest can take what the API needs.
+ * The process has RLIMIT_NOFILE descriptors. A part is kept for the switch itself: API, log, configuration, captures,
+ * transports that are added later. What is left is for peers, and a transport takes one more only while it holds at
+ * most HELD_PER_FREE times what would be free then. So one transport whose guests reconnect as fast as they can gets
+ * three quarters of what is left, a second one three quarters of the rest, and there is always something for the next;
+ * and no guest can take what the API needs.
  *
- * The two threads share one table: two cells in each endpoint's row of the shared counters, of which each thread writes one. A decision
- * reads all of them and locks nothing. Two threads that decide at the same moment may exceed the bound by what they take at that moment,
- * a few descriptors of the part that is kept.
+ * The two threads share one table: two cells in each endpoint's row of the shared counters, of which each thread writes
+ * one. A decision reads all of them and locks nothing. Two threads that decide at the same moment may exceed the bound
+ * by what they take at that moment, a few descriptors of the part that is kept.
  */
 import {
   ENDPOINT_DESCRIPTORS_CONTROL,
@@ -17,7 +19,10 @@ import {
   SwitchField,
 } from './shared-memory.js'
 
-/** Most descriptors that are kept for the switch itself: 256 API connections, 16 captures of 3, sockets, files, threads; rounded up. */
+/**
+ * Most descriptors that are kept for the switch itself: 256 API connections, 16 captures of 3, sockets, files, threads;
+ * rounded up.
+ */
 const KEPT = 512
 const HELD_PER_FREE = 3
 

@@ -1,9 +1,10 @@
 /**
- * Every descriptor the data plane waits on, and why: to read frames, to send what is queued, or both. The poller is told of
- * a change only when the sum of the reasons changes.
+ * Every descriptor the data plane waits on, and why: to read frames, to send what is queued, or both. The poller is
+ * told of a change only when the sum of the reasons changes.
  *
- * A poller's report is handled after others of the same turn, which may have closed the descriptor and opened another of the same
- * number. So a token names a place in the table and, in the bits above, how often that place was taken: an old report finds nothing.
+ * A poller's report is handled after others of the same turn, which may have closed the descriptor and opened another
+ * of the same number. So a token names a place in the table and, in the bits above, how often that place was taken: an
+ * old report finds nothing.
  */
 import { type Poller, READABLE, WRITABLE } from '../os/poller.js'
 import type { Endpoint } from './endpoint.js'
@@ -105,7 +106,9 @@ export class DescriptorTable {
     this.#update(descriptor)
   }
 
-  /** No descriptor is read or being connected for this endpoint any more. Other endpoints may still wait to send on one. */
+  /**
+   * No descriptor is read or being connected for this endpoint any more. Other endpoints may still wait to send on one.
+   */
   drop(endpoint: Endpoint): void {
     for (const descriptor of this.#byFd.values()) if (descriptor.endpoint === endpoint) this.#letGo(descriptor)
   }

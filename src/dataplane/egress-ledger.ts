@@ -1,6 +1,6 @@
 /**
- * Accounts of the way out: what each port sent, what it dropped and why, what waits. It shows the same frames to the tracer and to
- * captures, so that a count and a captured frame cannot differ.
+ * Accounts of the way out: what each port sent, what it dropped and why, what waits. It shows the same frames to the
+ * tracer and to captures, so that a count and a captured frame cannot differ.
  */
 import { transmitDropReasons } from '../switch/drop-reason.js'
 import type { Captures } from './captures.js'

@@ -1,9 +1,9 @@
 /**
  * Frames that wait for a port which cannot take them now: a ring of references into the frame pool.
  *
- * A queue refuses a frame when it is full, or when it would hold more than is left free in the pool. The second rule is the
- * dynamic threshold of shared-buffer switches (Choudhury and Hahne, 1998): one congested port may take half of the memory,
- * two a third each, and there is always room for the next port. No frame that was accepted is ever pushed out.
+ * A queue refuses a frame when it is full, or when it would hold more than is left free in the pool. The second rule is
+ * the dynamic threshold of shared-buffer switches (Choudhury and Hahne, 1998): one congested port may take half of the
+ * memory, two a third each, and there is always room for the next port. No frame that was accepted is ever pushed out.
  */
 import type { FramePool } from './frame-pool.js'
 import { BATCH } from './receive-batch.js'
@@ -37,8 +37,9 @@ export class EgressQueue {
   }
 
   /**
-   * The same for a frame that was sent in part, and so goes first and cannot be dropped: no limit holds. False only when the
-   * memory is used up to what the next batch needs. A frame in a slot costs one too: the batch it came in takes another.
+   * The same for a frame that was sent in part, and so goes first and cannot be dropped: no limit holds. False only
+   * when the memory is used up to what the next batch needs. A frame in a slot costs one too: the batch it came in
+   * takes another.
    */
   pushUnfinished(offset: number, length: number): boolean {
     if (this.count > 0) throw new Error('a frame sent in part can only be the first to wait')
@@ -46,8 +47,8 @@ export class EgressQueue {
   }
 
   /**
-   * Takes over what waits in another queue, in order and without asking for memory again: up to the limit, but `least` frames at least.
-   * Returns how many frames did not fit and were let go. The other queue is empty after it.
+   * Takes over what waits in another queue, in order and without asking for memory again: up to the limit, but `least`
+   * frames at least. Returns how many frames did not fit and were let go. The other queue is empty after it.
    */
   takeOver(other: EgressQueue, least: number): number {
     const kept = Math.min(other.count, Math.max(this.#limit, least))

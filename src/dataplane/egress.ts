@@ -1,12 +1,13 @@
 /**
  * The way out of the switch: staging, sending, waiting.
  *
- * While a batch is switched, each frame is *staged* for its egress ports: only its number is noted. Then every port that got
- * something sends all of it in one call, straight from the memory it was received into. What the port does not take waits in
- * its queue, in order, and the port is *blocked*: nothing overtakes the queue, and the descriptor is watched for
- * writability. Watching costs the receiver a wake-up for each frame it reads, so it starts with the first refusal and ends
- * with the queue. Where the kernel says "writable" of a socket that is not (an unconnected datagram socket asks only about its
- * own buffer), or says nothing at all (macOS answers ENOBUFS and stays writable), the port is tried again by the clock.
+ * While a batch is switched, each frame is *staged* for its egress ports: only its number is noted. Then every port
+ * that got something sends all of it in one call, straight from the memory it was received into. What the port does not
+ * take waits in its queue, in order, and the port is *blocked*: nothing overtakes the queue, and the descriptor is
+ * watched for writability. Watching costs the receiver a wake-up for each frame it reads, so it starts with the first
+ * refusal and ends with the queue. Where the kernel says "writable" of a socket that is not (an unconnected datagram
+ * socket asks only about its own buffer), or says nothing at all (macOS answers ENOBUFS and stays writable), the port
+ * is tried again by the clock.
  *
  * A port may have an impairment, a line that loses and delays on purpose; its frames are sent when they leave the line.
  *
@@ -137,8 +138,8 @@ export class Egress {
   }
 
   /**
-   * Notes that frames `first` to `first + count - 1` of a batch or list go out of `port`, as far as they fit there. Of one
-   * batch or list, no more than it holds may be staged between two calls of `flush`.
+   * Notes that frames `first` to `first + count - 1` of a batch or list go out of `port`, as far as they fit there. Of
+   * one batch or list, no more than it holds may be staged between two calls of `flush`.
    */
   stage(port: number, frames: Frames, first: number, count: number, maxFrameSize: Int32Array): void {
     const { offset, length } = frames
@@ -173,7 +174,10 @@ export class Egress {
     this.#touchedCount = 0
   }
 
-  /** Tries a blocked port again. One batch; the rest follows when it is writable once more, after the others had their turn. */
+  /**
+   * Tries a blocked port again. One batch; the rest follows when it is writable once more, after the others had their
+   * turn.
+   */
   resume(port: number, now: number): void {
     this.#now = now
     const queue = this.#queueOf[port]
@@ -294,7 +298,9 @@ export class Egress {
     this.#ledger.gauge(port, queue.count)
   }
 
-  /** Of the first frame a part was sent already. Without it the peer would read noise, so it is kept or the port ends. */
+  /**
+   * Of the first frame a part was sent already. Without it the peer would read noise, so it is kept or the port ends.
+   */
   #enqueueUnfinished(port: number, offsets: Int32Array, lengths: Int32Array, first: number, count: number): void {
     const queue = this.#queueOf[port] as EgressQueue
     if (queue.pushUnfinished(offsets[first], lengths[first])) {

@@ -1,9 +1,10 @@
 /**
  * Endpoints that failed, as the main thread keeps them: why, how often, and when each is tried again.
  *
- * A failed endpoint is made anew at once, then with waits that double from FIRST_MS to LONGEST_MS, for ever: the cause may pass (a
- * place for a port becomes free, a peer that provokes the fault goes away). A series of failures is over when the endpoint has
- * served for STABLE_MS; only then is it reported as recovered, so that one that fails every second is reported once.
+ * A failed endpoint is made anew at once, then with waits that double from FIRST_MS to LONGEST_MS, for ever: the cause
+ * may pass (a place for a port becomes free, a peer that provokes the fault goes away). A series of failures is over
+ * when the endpoint has served for STABLE_MS; only then is it reported as recovered, so that one that fails every
+ * second is reported once.
  */
 const FIRST_MS = 250
 const LONGEST_MS = 30_000

@@ -1,6 +1,6 @@
 /**
- * From the kind of a transport or interface to the data plane's half of it. With worker.ts the only file of this folder that knows
- * them; a further kind is one line in the table.
+ * From the kind of a transport or interface to the data plane's half of it. With worker.ts the only file of this folder
+ * that knows them; a further kind is one line in the table.
  */
 import { TapEndpoint } from '../tap/endpoint.js'
 import { TAP } from '../tap/options.js'

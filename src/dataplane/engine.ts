@@ -1,14 +1,14 @@
 /**
  * The loop that moves frames.
  *
- * One turn: wait until something is ready; for each ready descriptor take one batch, switch it, send it; see to what is due.
- * One batch for each descriptor and turn is the fairness: a port that floods gets BATCH frames, then every other ready port
- * gets its turn before it is asked again. Nothing in a turn blocks, and nothing is allocated for a frame.
+ * One turn: wait until something is ready; for each ready descriptor take one batch, switch it, send it; see to what is
+ * due. One batch for each descriptor and turn is the fairness: a port that floods gets BATCH frames, then every other
+ * ready port gets its turn before it is asked again. Nothing in a turn blocks, and nothing is allocated for a frame.
  *
  * The wait is bounded (MAX_WAIT_MS), because process exit and the replacement of this thread wait for it; a wake-up
- * descriptor ends it when a command comes. Errors of peers are answers and are handled where they occur; an exception of an endpoint
- * stays in its guard, and the endpoint is detached at the end of the turn; an exception that leaves a turn is a fault of the loop
- * itself, ends this thread, and another takes over its descriptors.
+ * descriptor ends it when a command comes. Errors of peers are answers and are handled where they occur; an exception
+ * of an endpoint stays in its guard, and the endpoint is detached at the end of the turn; an exception that leaves a
+ * turn is a fault of the loop itself, ends this thread, and another takes over its descriptors.
  */
 import type { Poller } from '../os/poller.js'
 import { READABLE, WRITABLE } from '../os/poller.js'
@@ -54,7 +54,10 @@ export interface EngineParts {
   clock: () => number
   /** Called when the wake-up descriptor rang, and now and then. */
   commands: () => void
-  /** Called once a second at least, and soon after traffic. Returns how many milliseconds later it wants to be called again. */
+  /**
+   * Called once a second at least, and soon after traffic. Returns how many milliseconds later it wants to be called
+   * again.
+   */
   slowWork: (now: number) => number
   endpoints: Pick<ContainedEndpoints, 'hasFailed' | 'detachFailed'>
 }
@@ -175,8 +178,8 @@ export class Engine {
   }
 
   /**
-   * One read, list by list. When its only destination is full before all of it is switched, the rest stays in the read buffer
-   * and the sender waits, unless `mayHold` forbids it or there is no other buffer to read into.
+   * One read, list by list. When its only destination is full before all of it is switched, the rest stays in the read
+   * buffer and the sender waits, unless `mayHold` forbids it or there is no other buffer to read into.
    */
   #receiveInPlace(descriptor: Descriptor, mayHold: boolean): void {
     const { list, egress, tracer, pool } = this.#parts
@@ -218,7 +221,10 @@ export class Engine {
     if (this.#slowAt > this.#now + SETTLE_MS) this.#slowAt = this.#now + SETTLE_MS
   }
 
-  /** Frames of one port in a row from and to the same addresses have the same verdict, at the same time: one for the run. */
+  /**
+   * Frames of one port in a row from and to the same addresses have the same verdict, at the same time: one for the
+   * run.
+   */
   #switchList(list: FrameList, count: number): void {
     const { view } = this.#parts.pool
     const { offset, length, port } = list

@@ -1,6 +1,6 @@
 /**
- * Events that traffic causes, on their way to the main thread. A guest that invents a thousand addresses a second must not
- * flood it, so each kind of event has a token bucket; what is left out is counted.
+ * Events that traffic causes, on their way to the main thread. A guest that invents a thousand addresses a second must
+ * not flood it, so each kind of event has a token bucket; what is left out is counted.
  */
 import { SwitchField } from './shared-memory.js'
 

@@ -1,10 +1,10 @@
 /**
  * Findings on their way from the data plane to the main thread, which keeps them (control/findings.ts).
  *
- * An endpoint raises a finding whenever it meets the condition, be it for each frame: only the first one makes a message, and
- * repeats are counted and told at most once a second. Guests can make conditions come and go as fast as they like, so
- * each endpoint has a bound for distinct findings and a token bucket for messages. A change for which there is no token waits, and
- * what waits is one entry, however often it changes.
+ * An endpoint raises a finding whenever it meets the condition, be it for each frame: only the first one makes a
+ * message, and repeats are counted and told at most once a second. Guests can make conditions come and go as fast as
+ * they like, so each endpoint has a bound for distinct findings and a token bucket for messages. A change for which
+ * there is no token waits, and what waits is one entry, however often it changes.
  */
 import { type FindingCode, type FindingDetail, findingCodes } from '../finding-codes.js'
 import type { FindingEvent, RaisedFinding } from './messages.js'

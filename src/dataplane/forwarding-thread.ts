@@ -25,7 +25,8 @@ export function startThread(init: WorkerInit, handlers: ThreadHandlers): Forward
     workerData: { init, port: port2 },
     transferList: [port2],
     name: 'dataplane',
-    // Descriptors belong to the process: Node.js neither closes them with the thread nor warns of those that the thread closes.
+    // Descriptors belong to the process: Node.js neither closes them with the thread nor warns of those that the thread
+    // closes.
     trackUnmanagedFds: false,
   })
   worker.on('error', handlers.failed)

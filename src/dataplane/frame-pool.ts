@@ -4,21 +4,21 @@
  *     | headroom | frame ........................ | headroom | frame ...
  *       64 bytes   capacity >= the maximum + 1
  *
- * Headroom leaves space in front of a frame for what a transport has to put there (a length prefix, a VXLAN header) without
- * copying it. The byte beyond the maximum is how a frame that is too long is told from one that just fits.
+ * Headroom leaves space in front of a frame for what a transport has to put there (a length prefix, a VXLAN header)
+ * without copying it. The byte beyond the maximum is how a frame that is too long is told from one that just fits.
  *
  * A slot is counted: the receive batch that owns it holds one reference, and each egress queue in which its frame waits
  * holds another. A frame sent to ten ports at once is never copied; a slot whose last reference goes is free again.
  *
- * Behind the slots lie a few *read buffers*, for streams: hundreds of frames come with one read and are switched where they
- * lie, so that an offset into the arena means a frame here too. Such a frame has no headroom, since what is in front of it is
- * another frame, and no owner: it is gone when the buffer is read into again. `isSlot` tells the two apart; whoever wants to
- * keep a frame takes `keep`.
+ * Behind the slots lie a few *read buffers*, for streams: hundreds of frames come with one read and are switched where
+ * they lie, so that an offset into the arena means a frame here too. Such a frame has no headroom, since what is in
+ * front of it is another frame, and no owner: it is gone when the buffer is read into again. `isSlot` tells the two
+ * apart; whoever wants to keep a frame takes `keep`.
  *
  *     | slot | slot | ... | slot | read buffer | read buffer | ...
  *
- * Free slots are a stack, so a quiet switch keeps using the same few, still in cache, and the arena's other pages are never
- * touched: memory the kernel only promised does not count as resident.
+ * Free slots are a stack, so a quiet switch keeps using the same few, still in cache, and the arena's other pages are
+ * never touched: memory the kernel only promised does not count as resident.
  */
 import { NativeMemory } from '../os/native-memory.js'
 
@@ -26,8 +26,9 @@ import { NativeMemory } from '../os/native-memory.js'
 export const HEADROOM = 64
 const ALIGNMENT = 64
 /**
- * Bytes that one read from a stream may bring. Measured with 64-byte frames, nanoseconds of CPU for a frame: 256 KiB: 40, 512 KiB: 44,
- * 1 MiB: 55, since the second-level cache holds no more. One stream delays the others by what a buffer of frames takes, 0.2 ms.
+ * Bytes that one read from a stream may bring. Measured with 64-byte frames, nanoseconds of CPU for a frame: 256 KiB:
+ * 40, 512 KiB: 44, 1 MiB: 55, since the second-level cache holds no more. One stream delays the others by what a buffer
+ * of frames takes, 0.2 ms.
  */
 export const READ_BUFFER = 256 * 1024
 /** Streams whose unswitched frames may wait in place at a time, less one; see `sparesBuffer`. Arbitrary. */
@@ -82,7 +83,10 @@ export class FramePool {
     return this.#freeCount
   }
 
-  /** A slot for the caller, as the offset of its frame in the arena. Throws when none is free; the queues leave a reserve. */
+  /**
+   * A slot for the caller, as the offset of its frame in the arena. Throws when none is free; the queues leave a
+   * reserve.
+   */
   take(): number {
     if (this.#freeCount === 0) throw new Error('frame pool: no slot is free')
     const slot = this.#free[--this.#freeCount]
@@ -112,8 +116,8 @@ export class FramePool {
   }
 
   /**
-   * One more owner for the frame, wherever it lies: a slot is retained, what lies in a read buffer is copied into a slot.
-   * Returns where it stays; -1 when no slot is free.
+   * One more owner for the frame, wherever it lies: a slot is retained, what lies in a read buffer is copied into a
+   * slot. Returns where it stays; -1 when no slot is free.
    */
   keep(offset: number, length: number): number {
     if (this.isSlot(offset)) {

@@ -1,10 +1,10 @@
 /**
  * What stands between the data plane and each endpoint, so that an endpoint that throws fails alone.
  *
- * A guard calls its endpoint's methods inside try/catch. The first exception makes the endpoint *failed*: from then on the guard
- * answers in its place (nothing received, frames refused with `Fault.failed`) and never calls it again, so nothing of the loop is
- * unwound: a batch is recycled, a flush goes on with the next port, queues and reference counts stay right. The data plane
- * detaches the failed endpoint at the end of the turn; see contained-endpoints.ts.
+ * A guard calls its endpoint's methods inside try/catch. The first exception makes the endpoint *failed*: from then on
+ * the guard answers in its place (nothing received, frames refused with `Fault.failed`) and never calls it again, so
+ * nothing of the loop is unwound: a batch is recycled, a flush goes on with the next port, queues and reference counts
+ * stay right. The data plane detaches the failed endpoint at the end of the turn; see contained-endpoints.ts.
  *
  * try/catch costs nothing where nothing is thrown, and the guard's own call is one for each batch, not for each frame.
  */
@@ -37,7 +37,10 @@ export class Guard implements Endpoint {
   readonly #number: number
   readonly #failed: (guard: Guard) => void
 
-  /** `number` tells the endpoints of a data plane apart. `failed` is called once, in the middle of anything: note it and return. */
+  /**
+   * `number` tells the endpoints of a data plane apart. `failed` is called once, in the middle of anything: note it and
+   * return.
+   */
   constructor(name: string, number: number, endpoint: Endpoint, pool: FramePool, failed: (guard: Guard) => void) {
     this.name = name
     this.#number = number
@@ -130,8 +133,8 @@ export class Guard implements Endpoint {
   }
 
   /**
-   * Once it has failed: has the endpoint let go of what it shares with others. If it did not fail while it moved frames, it may say how
-   * far it was in them, too, so that streams go on. Whatever it throws changes nothing.
+   * Once it has failed: has the endpoint let go of what it shares with others. If it did not fail while it moved
+   * frames, it may say how far it was in them, too, so that streams go on. Whatever it throws changes nothing.
    */
   finish(headOf: (port: number) => Uint8Array | null): void {
     try {

@@ -1,17 +1,18 @@
 /**
- * A bad line, on purpose: what leaves the switch through a port is lost, delayed, doubled, overtaken or slowed down, for people
- * who test protocols.
+ * A bad line, on purpose: what leaves the switch through a port is lost, delayed, doubled, overtaken or slowed down,
+ * for people who test protocols.
  *
- * It stands between the decision to send a frame and the sending, so whatever transport the port has, it is told nothing and
- * its counters stay true: a frame that the line loses is a drop with the reason `impaired`, a frame it holds is not sent
- * yet, a frame it doubles is sent twice. It works in one direction, as Linux's netem does; impair both ports for both.
+ * It stands between the decision to send a frame and the sending, so whatever transport the port has, it is told
+ * nothing and its counters stay true: a frame that the line loses is a drop with the reason `impaired`, a frame it
+ * holds is not sent yet, a frame it doubles is sent twice. It works in one direction, as Linux's netem does; impair
+ * both ports for both.
  *
- * In this order: loss; then the bandwidth, which frames take in turn; then the delay, which does not keep others waiting.
- * Jitter varies the delay but keeps the order, and only `reorder` breaks it: such a frame waits `reorderMs` longer than its
- * successors, which pass it.
+ * In this order: loss; then the bandwidth, which frames take in turn; then the delay, which does not keep others
+ * waiting. Jitter varies the delay but keeps the order, and only `reorder` breaks it: such a frame waits `reorderMs`
+ * longer than its successors, which pass it.
  *
- * The same seed, port name and frames give the same result. Each frame takes exactly DRAWS numbers from the generator, so
- * that a change of the delay leaves the pattern of losses as it was. The clock of the data plane has the kernel's
+ * The same seed, port name and frames give the same result. Each frame takes exactly DRAWS numbers from the generator,
+ * so that a change of the delay leaves the pattern of losses as it was. The clock of the data plane has the kernel's
  * granularity: a frame leaves within a millisecond or so after it is due.
  */
 import { DelayLine } from './delay-line.js'

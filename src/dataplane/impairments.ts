@@ -1,4 +1,7 @@
-/** The impairments of all ports: which port has one, and when the next frame leaves one. See impairment.ts for what one does. */
+/**
+ * The impairments of all ports: which port has one, and when the next frame leaves one. See impairment.ts for what one
+ * does.
+ */
 import { type EgressLedger, TransmitDrop } from './egress-ledger.js'
 import type { FramePool } from './frame-pool.js'
 import { Impairment, type ImpairmentSettings } from './impairment.js'
@@ -34,7 +37,8 @@ export class Impairments {
       this.#of[port] = new Impairment(settings as ImpairmentSettings, portName, this.#pool)
       return
     }
-    // What it holds may meet a peer that is gone, and then the port, with its impairment, is removed in the middle of this.
+    // What it holds may meet a peer that is gone, and then the port, with its impairment, is removed in the middle of
+    // this.
     this.#release(port, before, Number.POSITIVE_INFINITY)
     if (this.#of[port] !== before) return
     if (settings === null) this.remove(port)

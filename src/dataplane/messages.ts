@@ -1,6 +1,6 @@
 /**
- * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up descriptor
- * because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
+ * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up
+ * descriptor because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
  */
 import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { CaptureCount, CaptureSpec } from './capture-session.js'
@@ -115,7 +115,10 @@ export type Event =
   | FindingEvent
   | { type: 'endpoint'; name: string; message: EndpointMessage }
 
-/** By the name of an endpoint, the index of a port, or null for the switch; `owner` is the endpoint that it belongs to, or empty. */
+/**
+ * By the name of an endpoint, the index of a port, or null for the switch; `owner` is the endpoint that it belongs to,
+ * or empty.
+ */
 export interface RaisedFinding {
   subject: string | number | null
   owner: string

@@ -1,10 +1,12 @@
 /**
- * Ports that receive copies of what passes at others, for whoever watches there with a program of their own (the mirror or SPAN port of a
- * hardware switch). A mirror port watches ports by name, all those of a transport, or every one. It gets each frame once, however
- * many of the ports it watches the frame came from or goes to, also those that the switch refused. It takes no part in the switch
- * itself: nothing is flooded to it, and what it sends is dropped as `port-down`.
+ * Ports that receive copies of what passes at others, for whoever watches there with a program of their own (the mirror
+ * or SPAN port of a hardware switch). A mirror port watches ports by name, all those of a transport, or every one. It
+ * gets each frame once, however many of the ports it watches the frame came from or goes to, also those that the switch
+ * refused. It takes no part in the switch itself: nothing is flooded to it, and what it sends is dropped as
+ * `port-down`.
  *
- * Who copies to whom is worked out when a port comes, goes or changes; while there is no mirror port, a frame costs one look at `active`.
+ * Who copies to whom is worked out when a port comes, goes or changes; while there is no mirror port, a frame costs one
+ * look at `active`.
  */
 import type { Egress, Frames } from './egress.js'
 

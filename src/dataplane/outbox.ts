@@ -1,14 +1,16 @@
 /**
  * Events on their way to the main thread, bounded however busy that one is.
  *
- * A MessagePort keeps what is not read yet, without a limit, and guests that connect and go as fast as they can make events of ports at any
- * rate. The main thread counts in shared memory what it has taken. While more than `MAX_UNREAD` events are under way, events of ports
- * wait here, and are merged: for each index at most the removal of the port that the main thread knows, the port that is there now, and
- * its last state. A port that came and went meanwhile is never heard of. So the main thread's records are exact whenever this is empty.
+ * A MessagePort keeps what is not read yet, without a limit, and guests that connect and go as fast as they can make
+ * events of ports at any rate. The main thread counts in shared memory what it has taken. While more than `MAX_UNREAD`
+ * events are under way, events of ports wait here, and are merged: for each index at most the removal of the port that
+ * the main thread knows, the port that is there now, and its last state. A port that came and went meanwhile is never
+ * heard of. So the main thread's records are exact whenever this is empty.
  *
- * What waits goes first when anything else is said about the same port, and all of it before an answer to a command, because the main
- * thread takes an answer to mean that the events before it have arrived. The same holds for an endpoint that opened or failed: the next
- * one is made from what the main thread knows of its ports. Other kinds of events are bounded where they are made.
+ * What waits goes first when anything else is said about the same port, and all of it before an answer to a command,
+ * because the main thread takes an answer to mean that the events before it have arrived. The same holds for an
+ * endpoint that opened or failed: the next one is made from what the main thread knows of its ports. Other kinds of
+ * events are bounded where they are made.
  */
 import type { Event } from './messages.js'
 

@@ -1,4 +1,7 @@
-/** What the main thread knows of the data plane's ports, from events; the next data plane, or the next endpoint, is made from it. */
+/**
+ * What the main thread knows of the data plane's ports, from events; the next data plane, or the next endpoint, is made
+ * from it.
+ */
 import type { EndpointSpec, Event, RestoredPort } from './messages.js'
 
 export interface PortRecord extends RestoredPort {

@@ -1,10 +1,11 @@
 /**
- * The data plane's ports: which indices are taken, by whom, and whether they forward. An index is a row of counters and a place
- * in the core's arrays, and is used again; an id is for people, and is not.
+ * The data plane's ports: which indices are taken, by whom, and whether they forward. An index is a row of counters and
+ * a place in the core's arrays, and is used again; an id is for people, and is not.
  *
- * A port that is down keeps its id and its counters, so that a VM that comes back is the same port as before; it is no part of
- * the core, and so of no flood. So is one that an operator switched off, whoever is at its other end: it forwards while both its
- * link and its operator say so. Only what the main thread was told survives this thread: every change is an event.
+ * A port that is down keeps its id and its counters, so that a VM that comes back is the same port as before; it is no
+ * part of the core, and so of no flood. So is one that an operator switched off, whoever is at its other end: it
+ * forwards while both its link and its operator say so. Only what the main thread was told survives this thread: every
+ * change is an event.
  */
 import type { Switch } from '../switch/switch.js'
 import type { Captures } from './captures.js'
@@ -90,8 +91,8 @@ export class PortTable {
   }
 
   /**
-   * Takes all ports of an endpoint out, because it has failed. What waits for them is dropped; they keep their places and static
-   * addresses, for another endpoint to restore.
+   * Takes all ports of an endpoint out, because it has failed. What waits for them is dropped; they keep their places
+   * and static addresses, for another endpoint to restore.
    */
   suspend(endpoint: Endpoint): void {
     for (const [index, port] of this.#ports.entries()) {
@@ -104,7 +105,9 @@ export class PortTable {
     }
   }
 
-  /** Static addresses of ports that are down, once entries of ports that are not there have been taken out of the core. */
+  /**
+   * Static addresses of ports that are down, once entries of ports that are not there have been taken out of the core.
+   */
   bindStatics(): void {
     for (const [index, { staticAddresses }] of this.#places) this.#bind(index, false, staticAddresses)
     for (const [index, port] of this.#ports.entries()) {
@@ -279,8 +282,8 @@ export class PortTable {
   }
 
   /**
-   * Enters static addresses: for a port that forwards as where frames go to, for one that does not as what no other port may learn.
-   * Returns how many found a place.
+   * Enters static addresses: for a port that forwards as where frames go to, for one that does not as what no other
+   * port may learn. Returns how many found a place.
    */
   #bind(index: number, forwards: boolean, addresses: readonly number[]): number {
     const { core, clock } = this.#parts

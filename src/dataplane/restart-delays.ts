@@ -1,6 +1,6 @@
 /**
- * How long to wait before the data plane's thread is made anew. The first restart is immediate; a series of them slows down to one in five
- * seconds, and goes on.
+ * How long to wait before the data plane's thread is made anew. The first restart is immediate; a series of them slows
+ * down to one in five seconds, and goes on.
  */
 const DELAYS_MS = [0, 100, 500, 1000, 5000]
 /** A thread that ran this long was not part of a series. */

@@ -2,9 +2,9 @@
  * Counters that the data plane writes and everyone else reads, in one SharedArrayBuffer.
  *
  * There is one writer (the data plane's thread) and any number of readers, so nothing is locked: a counter is a 64-bit
- * float on an 8-byte boundary, which every platform that Node runs on loads and stores whole, and which counts exactly up to
- * 2^53 (at ten million frames a second, 28 years). A reader may see one port's counters from two neighbouring batches; it
- * never sees half a number. Reading costs the data plane nothing.
+ * float on an 8-byte boundary, which every platform that Node runs on loads and stores whole, and which counts exactly
+ * up to 2^53 (at ten million frames a second, 28 years). A reader may see one port's counters from two neighbouring
+ * batches; it never sees half a number. Reading costs the data plane nothing.
  *
  * The buffer belongs to the main thread and outlives the data plane's thread: when that is replaced, counting goes on.
  *
@@ -68,7 +68,10 @@ export const SwitchField = {
   batchBucket: 24,
   /** Descriptors that may be open for peers, in all; 0 where that is not limited. See descriptor-budget.ts. */
   peerDescriptors: 39,
-  /** Events of the data plane's thread that the main thread has taken; the one cell that the main thread writes while it runs. */
+  /**
+   * Events of the data plane's thread that the main thread has taken; the one cell that the main thread writes while it
+   * runs.
+   */
   eventsTaken: 38,
 } as const
 const SWITCH_FIELDS = 40
@@ -229,7 +232,10 @@ export interface SwitchCounters {
   poolSlots: number
   eventsSuppressed: number
   floods: Record<(typeof floodCauses)[number], number>
-  /** `buckets[i]` counts batches of at most `batchBuckets[i]` frames and more than the bucket before; the last is the rest. */
+  /**
+   * `buckets[i]` counts batches of at most `batchBuckets[i]` frames and more than the bucket before; the last is the
+   * rest.
+   */
   batch: { sum: number; count: number; buckets: number[] }
 }
 

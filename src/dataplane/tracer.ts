@@ -1,8 +1,8 @@
 /**
- * Says of single frames that they passed a port: for each, an event with direction, addresses, EtherType and length, which the
- * main thread writes into its log. It is for finding out what a VM says at all, not for recording traffic, so it is bounded
- * like every event that traffic causes; what is left out is counted. While no port is traced, a batch costs one look at
- * `active`, a frame nothing.
+ * Says of single frames that they passed a port: for each, an event with direction, addresses, EtherType and length,
+ * which the main thread writes into its log. It is for finding out what a VM says at all, not for recording traffic, so
+ * it is bounded like every event that traffic causes; what is left out is counted. While no port is traced, a batch
+ * costs one look at `active`, a frame nothing.
  */
 import { DESTINATION, ETHER_TYPE, formatMac, HEADER_SIZE, macHigh, macLow, SOURCE } from '../wire/ethernet.js'
 import type { EventReporter } from './event-reporter.js'

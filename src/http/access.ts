@@ -1,11 +1,13 @@
 /**
- * Who may do what. A caller shows a token, which has a name and a role: `read` may look, `control` may also change and see
- * traffic. A caller without a token has the role that `http.anonymous` gives on loopback and unix sockets, and none elsewhere.
+ * Who may do what. A caller shows a token, which has a name and a role: `read` may look, `control` may also change and
+ * see traffic. A caller without a token has the role that `http.anonymous` gives on loopback and unix sockets, and none
+ * elsewhere.
  *
- * A token is one of the configuration, the one that the switch made for this machine (control-token.ts), or that of a session of the
- * page (sessions.ts). It comes as `Authorization: Bearer`, or as the password of `Basic` with any user name: that is what browsers
- * can ask a person for and then send with everything, event streams and downloads too. Since a browser sends it by itself, also
- * when another site makes it, `Origin` and `Sec-Fetch-Site` are checked before (guard.ts, fetch-site.ts).
+ * A token is one of the configuration, the one that the switch made for this machine (control-token.ts), or that of a
+ * session of the page (sessions.ts). It comes as `Authorization: Bearer`, or as the password of `Basic` with any user
+ * name: that is what browsers can ask a person for and then send with everything, event streams and downloads too.
+ * Since a browser sends it by itself, also when another site makes it, `Origin` and `Sec-Fetch-Site` are checked before
+ * (guard.ts, fetch-site.ts).
  */
 import type { IncomingMessage } from 'node:http'
 import type { Anonymous, Role } from '../config/config.js'
@@ -17,8 +19,8 @@ import type { Sessions } from './sessions.js'
 import type { Identity, TokenStore } from './token-store.js'
 
 /**
- * What a route asks of its caller. `open`: nothing. `guest`: what it takes to be a station on the network, which is nothing where
- * callers without a token may look, and the role `control` elsewhere.
+ * What a route asks of its caller. `open`: nothing. `guest`: what it takes to be a station on the network, which is
+ * nothing where callers without a token may look, and the role `control` elsewhere.
  */
 export type Access = 'open' | 'guest' | Role
 

@@ -1,6 +1,7 @@
 /**
- * One line in the log for every request that wanted to change something: who, from where, what, and what came of it. Who shows no token
- * that we know can send as many requests as he likes, so of those one a second is written, with the number of the others.
+ * One line in the log for every request that wanted to change something: who, from where, what, and what came of it.
+ * Who shows no token that we know can send as many requests as he likes, so of those one a second is written, with the
+ * number of the others.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { shown } from '../config/url-secrets.js'

@@ -1,7 +1,7 @@
 /**
- * GET /v1/capture: frames as they pass, as an endless pcapng file. The answer begins at once, also on a quiet switch, and an empty block
- * breaks a silence of 15 s, for the sake of proxies. A reader that hangs up ends the capture; DELETE /v1/captures/{id} ends the file
- * properly, with its statistics.
+ * GET /v1/capture: frames as they pass, as an endless pcapng file. The answer begins at once, also on a quiet switch,
+ * and an empty block breaks a silence of 15 s, for the sake of proxies. A reader that hangs up ends the capture; DELETE
+ * /v1/captures/{id} ends the file properly, with its statistics.
  */
 
 import type { Capture } from '../control/capture.js'

@@ -1,21 +1,23 @@
 /**
  * Places for connections to the HTTP server, and who has to give one up.
  *
- * A connection costs a descriptor and a little memory, so there are so many places and no more. A client without a token must not
- * be able to hold them: a connection has to earn its place by a request that was answered, not refused. When all places are taken,
- * a new connection takes that of another, in this order: one that has earned nothing yet and has no request under way, the
- * oldest first; then one that is merely kept alive, from the address that holds the most, the longest idle first. Where every
- * connection is in the middle of a request, the new one is closed. So a probe, whose connection lasts a millisecond, finds a place
- * however many connections are held open.
+ * A connection costs a descriptor and a little memory, so there are so many places and no more. A client without a
+ * token must not be able to hold them: a connection has to earn its place by a request that was answered, not refused.
+ * When all places are taken, a new connection takes that of another, in this order: one that has earned nothing yet and
+ * has no request under way, the oldest first; then one that is merely kept alive, from the address that holds the most,
+ * the longest idle first. Where every connection is in the middle of a request, the new one is closed. So a probe,
+ * whose connection lasts a millisecond, finds a place however many connections are held open.
  *
- * One address (a /64 of IPv6) may hold half of the places; past that, it takes from itself. All users of this machine are one address
- * on loopback, and none on a unix socket, so there it does not apply.
+ * One address (a /64 of IPv6) may hold half of the places; past that, it takes from itself. All users of this machine
+ * are one address on loopback, and none on a unix socket, so there it does not apply.
  *
- * One connection may have a few requests without an answer at once. Node.js starts to serve every request of a pipeline (RFC 9112
- * section 9.3.2) as soon as it is read, so without this bound one connection could have thousands of them worked at.
+ * One connection may have a few requests without an answer at once. Node.js starts to serve every request of a pipeline
+ * (RFC 9112 section 9.3.2) as soon as it is read, so without this bound one connection could have thousands of them
+ * worked at.
  *
- * A connection that became a WebSocket is counted by its transport, not here. One that offers another protocol in vain keeps its
- * place: the server takes its socket a second time (ignored-upgrade.ts), of which the TLS server tells with 'secureConnection' alone.
+ * A connection that became a WebSocket is counted by its transport, not here. One that offers another protocol in vain
+ * keeps its place: the server takes its socket a second time (ignored-upgrade.ts), of which the TLS server tells with
+ * 'secureConnection' alone.
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'

@@ -1,10 +1,11 @@
 /**
- * The control token that the switch makes for itself: a file in the runtime directory, which only the user who runs the switch may
- * read. The command line finds it there, so that on one's own machine no token has to be configured.
+ * The control token that the switch makes for itself: a file in the runtime directory, which only the user who runs the
+ * switch may read. The command line finds it there, so that on one's own machine no token has to be configured.
  *
- * The file is made at the first start, complete before it has its name, and used again by later starts while it is good: a regular
- * file with one name, mode 0600, of the user who runs the switch, with a token in it. A file that is not good is replaced. With
- * `process.user` the file belongs to that user; root reads it without following links and takes nothing from it but a token.
+ * The file is made at the first start, complete before it has its name, and used again by later starts while it is
+ * good: a regular file with one name, mode 0600, of the user who runs the switch, with a token in it. A file that is
+ * not good is replaced. With `process.user` the file belongs to that user; root reads it without following links and
+ * takes nothing from it but a token.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -39,7 +40,10 @@ export interface ControlToken {
   takeBack(): void
 }
 
-/** Returns the token in the runtime directory, which exists and is ours; makes one where there is none that is good. Throws OperatorError. */
+/**
+ * Returns the token in the runtime directory, which exists and is ours; makes one where there is none that is good.
+ * Throws OperatorError.
+ */
 export function ensureControlToken(runtimeDir: string, successor: ProcessConfig | null = null): ControlToken {
   const found = findControlToken(runtimeDir, [successor?.uid ?? ownUid()])
   if (found !== undefined) return { token: found, takeBack: () => {} }
@@ -47,7 +51,10 @@ export function ensureControlToken(runtimeDir: string, successor: ProcessConfig 
   return { token: write(file, successor), takeBack: () => rmSync(file, { force: true }) }
 }
 
-/** Undefined when there is none, none that this process may read, or none that is good. `owners` are those it may belong to. */
+/**
+ * Undefined when there is none, none that this process may read, or none that is good. `owners` are those it may belong
+ * to.
+ */
 export function findControlToken(runtimeDir: string, owners: readonly number[] = [ownUid()]): string | undefined {
   let fd: number
   try {

@@ -1,7 +1,7 @@
 /**
- * The API's documentation as a page: plain HTML made from the OpenAPI document, without a script, a font or a request to anywhere.
- * The packaged browsers of OpenAPI documents weigh 1 to 10 MB and want `unsafe-inline`; this is read, printed and found with
- * the browser's own search.
+ * The API's documentation as a page: plain HTML made from the OpenAPI document, without a script, a font or a request
+ * to anywhere. The packaged browsers of OpenAPI documents weigh 1 to 10 MB and want `unsafe-inline`; this is read,
+ * printed and found with the browser's own search.
  */
 import { createHash } from 'node:crypto'
 import type { Json, OpenApiDocument, Operation, Parameter } from './openapi.js'

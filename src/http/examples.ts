@@ -1,4 +1,6 @@
-/** One example of each answer, by the id of its schema; for the OpenAPI document. A test holds them against the schemas. */
+/**
+ * One example of each answer, by the id of its schema; for the OpenAPI document. A test holds them against the schemas.
+ */
 
 import type { Forward } from '../config/forwards.js'
 import type { FdbEntryView, FindingView, PortView, SwitchInfo, TransportView } from '../control/view.js'

@@ -1,13 +1,15 @@
 /**
- * Keeps web pages out. A browser on this machine can be made to send requests to loopback by any page it shows, so two of
- * its own headers are checked on every request and every WebSocket, before routing matters:
+ * Keeps web pages out. A browser on this machine can be made to send requests to loopback by any page it shows, so two
+ * of its own headers are checked on every request and every WebSocket, before routing matters:
  *
- * - `Host` must be ours. A page that points its own name at our address (DNS rebinding) still sends that name, and is told
- *   421. Ours is loopback, what `http.allowedHosts` lists, and, for a listener off loopback, every IP address: no DNS serves
- *   those. The port is not compared: behind `ssh -L` it is another one. On a unix socket, clients write whatever they like
- *   there (`localhost`, `unix`, nothing), and only names with a dot in them, which the DNS could serve, are refused. Two Host
- *   headers are refused, and so is none, except from HTTP/1.0 (RFC 9112 section 3.2): probes of load balancers speak that,
- *   browsers do not.
+ * - `Host` must be ours. A page that points its own name at our address (DNS rebinding) still sends that name, and is
+ *   told
+ *   421. Ours is loopback, what `http.allowedHosts` lists, and, for a listener off loopback, every IP address: no DNS
+ *        serves
+ *   those. The port is not compared: behind `ssh -L` it is another one. On a unix socket, clients write whatever they
+ *   like there (`localhost`, `unix`, nothing), and only names with a dot in them, which the DNS could serve, are
+ *   refused. Two Host headers are refused, and so is none, except from HTTP/1.0 (RFC 9112 section 3.2): probes of load
+ *   balancers speak that, browsers do not.
  * - `Origin`, where a browser sends it, must be the very host that was asked, else 403.
  *
  * What a page may load without either (an image, a script) it cannot read: see the headers below.

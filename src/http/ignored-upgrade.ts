@@ -2,13 +2,13 @@
  * Answers a request that offers a protocol we do not speak, as if it had not offered it.
  *
  * Node.js stops parsing at such a request as soon as a server listens for 'upgrade', and has no way back before
- * `shouldUpgradeCallback` of Node.js 24.9. So the request's head is written anew, without the offer, and put back in front of
- * what the socket has still to read; the server then takes the socket as a new connection. The body, if there is one, and
- * further requests on the connection follow as they would have. An offer that is pipelined behind a request without an answer
- * ends the connection, because the new parser does not know the order of the answers.
+ * `shouldUpgradeCallback` of Node.js 24.9. So the request's head is written anew, without the offer, and put back in
+ * front of what the socket has still to read; the server then takes the socket as a new connection. The body, if there
+ * is one, and further requests on the connection follow as they would have. An offer that is pipelined behind a request
+ * without an answer ends the connection, because the new parser does not know the order of the answers.
  *
- * Each time, Node.js leaves listeners on the socket, and its count of requests begins anew. So after a few offers the answer is
- * the last one of its connection.
+ * Each time, Node.js leaves listeners on the socket, and its count of requests begins anew. So after a few offers the
+ * answer is the last one of its connection.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'

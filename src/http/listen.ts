@@ -1,9 +1,9 @@
 /**
  * Where the HTTP server listens: a TCP address or a unix socket.
  *
- * A unix socket belongs to its owner alone (0600) from the moment it exists, and gets the permissions that were asked for
- * only then. A socket file that nobody serves any more is replaced; one that somebody serves, and anything that is no socket,
- * is left alone.
+ * A unix socket belongs to its owner alone (0600) from the moment it exists, and gets the permissions that were asked
+ * for only then. A socket file that nobody serves any more is replaced; one that somebody serves, and anything that is
+ * no socket, is left alone.
  */
 import { once } from 'node:events'
 import { chmod, chown, lstat, stat, unlink } from 'node:fs/promises'
@@ -89,7 +89,10 @@ async function clearStale(path: string): Promise<void> {
   })
 }
 
-/** Only ECONNREFUSED proves that nobody holds the socket; EAGAIN (queue full) or EPROTOTYPE (datagrams) prove the contrary. */
+/**
+ * Only ECONNREFUSED proves that nobody holds the socket; EAGAIN (queue full) or EPROTOTYPE (datagrams) prove the
+ * contrary.
+ */
 async function isServed(path: string): Promise<boolean> {
   const socket = createConnection({ path })
   try {

@@ -1,9 +1,10 @@
 /**
  * What /metrics shows: every metric of the switch with its help text, which docs/metrics.md explains further.
  *
- * Values are read from the view when a scrape comes, each of its lists once, and are kept nowhere. Names are what dashboards
- * and alerts hold on to. Frames and bytes are seen from the switch: receive is into it. A port is labelled with its name. No label has a
- * value that a guest chooses, such as the path of its socket or an address: it could grow a time series database at will.
+ * Values are read from the view when a scrape comes, each of its lists once, and are kept nowhere. Names are what
+ * dashboards and alerts hold on to. Frames and bytes are seen from the switch: receive is into it. A port is labelled
+ * with its name. No label has a value that a guest chooses, such as the path of its socket or an address: it could grow
+ * a time series database at will.
  */
 import type { PortView, SwitchInfo, SwitchView, TransportView } from '../control/view.js'
 import { batchBuckets, type EndpointDropReason, endpointDropReasons } from '../dataplane/shared-memory.js'

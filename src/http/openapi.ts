@@ -1,6 +1,6 @@
 /**
- * The OpenAPI 3.1 document, made from the routes as they are registered and the zod schemas they check with: nothing is written
- * twice, so nothing can drift. Schemas with an id become components; the rest stays where it is used.
+ * The OpenAPI 3.1 document, made from the routes as they are registered and the zod schemas they check with: nothing is
+ * written twice, so nothing can drift. Schemas with an id become components; the rest stays where it is used.
  */
 import type { FastifySchema, RouteOptions } from 'fastify'
 import { version } from '../version.js'

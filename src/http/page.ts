@@ -1,4 +1,7 @@
-/** The live page at `/` and its files: a fixed list, read once. Whoever may read may have them; where that takes a token, a browser asks for it. */
+/**
+ * The live page at `/` and its files: a fixed list, read once. Whoever may read may have them; where that takes a
+ * token, a browser asks for it.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
- * Errors as RFC 9457 problem documents: everything that is not an answer leaves through here, so that a client finds the
- * same shape whether the router, a schema, a handler or Node's HTTP parser refused. A fault of ours is logged in full and
- * told without particulars.
+ * Errors as RFC 9457 problem documents: everything that is not an answer leaves through here, so that a client finds
+ * the same shape whether the router, a schema, a handler or Node's HTTP parser refused. A fault of ours is logged in
+ * full and told without particulars.
  */
 import { STATUS_CODES } from 'node:http'
 import { Socket } from 'node:net'

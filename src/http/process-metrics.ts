@@ -1,12 +1,13 @@
 /**
  * prom-client's metrics of the process and of Node, at most one second old.
  *
- * They are the process's, so there is one set however often the server is started. Taking them means reading /proc, asking V8
- * for its heap and formatting a hundred lines, 0.2 ms in all, so a scraper in a hurry is given the same text again.
+ * They are the process's, so there is one set however often the server is started. Taking them means reading /proc,
+ * asking V8 for its heap and formatting a hundred lines, 0.2 ms in all, so a scraper in a hurry is given the same text
+ * again.
  *
- * Left out are the distributions of the event loop's delay: they come from a timer that fires every 10 ms, which costs 0.6 % of
- * a core and a hundred wake-ups a second on an idle machine, more than the whole of the rest. The delay at the moment of
- * a scrape, nodejs_eventloop_lag_seconds, needs no timer and stays.
+ * Left out are the distributions of the event loop's delay: they come from a timer that fires every 10 ms, which costs
+ * 0.6 % of a core and a hundred wake-ups a second on an idle machine, more than the whole of the rest. The delay at the
+ * moment of a scrape, nodejs_eventloop_lag_seconds, needs no timer and stays.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client'
 

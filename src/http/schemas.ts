@@ -1,7 +1,7 @@
 /**
- * What the HTTP API says and understands, once: replies, parameters and problems as zod schemas. Descriptions are for the
- * people who read the API's reference. `satisfies` ties each reply to the type that the control plane hands out, so that
- * neither can gain or lose a field alone.
+ * What the HTTP API says and understands, once: replies, parameters and problems as zod schemas. Descriptions are for
+ * the people who read the API's reference. `satisfies` ties each reply to the type that the control plane hands out, so
+ * that neither can gain or lose a field alone.
  */
 
 import type { SaveReport } from '../control/switch-control.js'

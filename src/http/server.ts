@@ -1,9 +1,9 @@
 /**
  * The HTTP server: metrics, probes and the API, on TCP or a unix socket.
  *
- * It runs on the main thread and knows the switch as a SwitchView, which reads shared memory: whatever a client does here,
- * the thread that moves frames does not notice. It bounds what a client may take: connections, time, header, body.
- * What is asked for passes guard.ts, then access.ts, then the router; what is refused leaves through problem.ts.
+ * It runs on the main thread and knows the switch as a SwitchView, which reads shared memory: whatever a client does
+ * here, the thread that moves frames does not notice. It bounds what a client may take: connections, time, header,
+ * body. What is asked for passes guard.ts, then access.ts, then the router; what is refused leaves through problem.ts.
  */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -57,7 +57,10 @@ declare module 'fastify' {
 export interface HttpServer {
   /** `http://127.0.0.1:9676`, or `unix:/run/tapswitch/http.sock`. */
   readonly url: string
-  /** A link to the page that gives it the role control, once and soon; null where the page needs none or cannot be opened. */
+  /**
+   * A link to the page that gives it the role control, once and soon; null where the page needs none or cannot be
+   * opened.
+   */
   controlLink(): string | null
   /** Reads tokens and certificates again; what cannot be read stays as it was, and the log says so. */
   reload(): void
@@ -100,8 +103,8 @@ const limits = {
 } as const
 
 /**
- * Starts to serve. Throws OperatorError when the address is malformed or not to be had, or when a token or a certificate
- * cannot be read.
+ * Starts to serve. Throws OperatorError when the address is malformed or not to be had, or when a token or a
+ * certificate cannot be read.
  */
 export async function startHttp(parts: HttpParts): Promise<HttpServer> {
   const { config, log, upgrades = new UpgradeRoutes() } = parts
@@ -257,7 +260,10 @@ export async function describeApi(): Promise<OpenApiDocument> {
   return openApiDocument(routes)
 }
 
-/** JSON only. A body without a byte is no body, whatever its type is said to be: clients that name a type always do exist. */
+/**
+ * JSON only. A body without a byte is no body, whatever its type is said to be: clients that name a type always do
+ * exist.
+ */
 function acceptBodies(app: App): void {
   app.removeAllContentTypeParsers()
   const parse = app.getDefaultJsonParser('error', 'error')

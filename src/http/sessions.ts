@@ -1,10 +1,12 @@
 /**
- * How the page in a browser gets the role control on a machine where no token is configured. `tapswitch run` and `tapswitch link`
- * print a link whose fragment holds a code; the page exchanges the code for the token of a session, and shows that like any other.
+ * How the page in a browser gets the role control on a machine where no token is configured. `tapswitch run` and
+ * `tapswitch link` print a link whose fragment holds a code; the page exchanges the code for the token of a session,
+ * and shows that like any other.
  *
- * A code works once and for a few minutes, so a link in a terminal's history or a browser's gives nothing away later. The fragment of a
- * link is not sent to servers. The page keeps the token in the storage of its tab, not in a cookie: browsers send a cookie of
- * 127.0.0.1 to every port of 127.0.0.1, hence to servers of other users of this machine. Nothing here outlives the process.
+ * A code works once and for a few minutes, so a link in a terminal's history or a browser's gives nothing away later.
+ * The fragment of a link is not sent to servers. The page keeps the token in the storage of its tab, not in a cookie:
+ * browsers send a cookie of 127.0.0.1 to every port of 127.0.0.1, hence to servers of other users of this machine.
+ * Nothing here outlives the process.
  */
 import { randomBytes } from 'node:crypto'
 import { SecretDigest } from '../secret.js'

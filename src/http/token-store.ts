@@ -1,6 +1,6 @@
 /**
- * The tokens in force. They are read at the start, where a fault stops it, and again when a file changes or on SIGHUP, where a
- * fault leaves the old ones in force and is logged. Only digests are kept.
+ * The tokens in force. They are read at the start, where a fault stops it, and again when a file changes or on SIGHUP,
+ * where a fault leaves the old ones in force and is logged. Only digests are kept.
  */
 import { unwatchFile, watchFile } from 'node:fs'
 import type { Role, TokenConfig } from '../config/config.js'
@@ -9,7 +9,10 @@ import { readSecret, SecretDigest } from '../secret.js'
 
 /** Who asks, as far as tokens tell. */
 export interface Identity {
-  /** The token's name in the configuration; `anonymous` without one, `local` for the switch's own, `page` for a session of the page. */
+  /**
+   * The token's name in the configuration; `anonymous` without one, `local` for the switch's own, `page` for a session
+   * of the page.
+   */
   readonly name: string
   readonly role: Role
 }
@@ -19,7 +22,10 @@ interface Token extends Identity {
   readonly digest: SecretDigest
 }
 
-/** Milliseconds between two looks at a file; the name may come to stand for another file, so its path is looked up each time. */
+/**
+ * Milliseconds between two looks at a file; the name may come to stand for another file, so its path is looked up each
+ * time.
+ */
 const WATCH_MS = 1000
 
 export class TokenStore {

@@ -1,8 +1,9 @@
 /**
- * Requests for another protocol on the HTTP listener. Node hands them over as a bare socket, past the router and its hooks, so
- * what those check is checked here again, by the same functions: Host, Origin, then the token, before the route gets the
- * socket. What is refused is answered as a problem and closed. An offer of a protocol other than WebSocket is no request for it
- * (RFC 9110 section 7.8): `curl --http2` and Java's HttpClient offer h2c with every request, and get their answer in HTTP/1.1.
+ * Requests for another protocol on the HTTP listener. Node hands them over as a bare socket, past the router and its
+ * hooks, so what those check is checked here again, by the same functions: Host, Origin, then the token, before the
+ * route gets the socket. What is refused is answered as a problem and closed. An offer of a protocol other than
+ * WebSocket is no request for it (RFC 9110 section 7.8): `curl --http2` and Java's HttpClient offer h2c with every
+ * request, and get their answer in HTTP/1.1.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -1,6 +1,7 @@
 /**
- * Lets Fastify routes carry zod schemas: requests are parsed by them, replies are written through them, and handlers take
- * their types from them. `z.toJSONSchema()` turns the same schemas into the JSON Schema 2020-12 that OpenAPI 3.1 embeds.
+ * Lets Fastify routes carry zod schemas: requests are parsed by them, replies are written through them, and handlers
+ * take their types from them. `z.toJSONSchema()` turns the same schemas into the JSON Schema 2020-12 that OpenAPI 3.1
+ * embeds.
  *
  * The packaged type provider for zod wants an OpenAPI generator installed beside it; these few lines want nothing.
  */

@@ -3,7 +3,8 @@
  * LISTEN_FDNAMES, meant for the process LISTEN_PID. See sd_listen_fds(3), whose rules these are:
  *
  * - Not our process id: they are somebody else's, and nothing is taken.
- * - No names: each is called `unknown`. Fewer or more names than descriptors is an error there; here what has no name is `unknown`.
+ * - No names: each is called `unknown`. Fewer or more names than descriptors is an error there; here what has no name
+ *   is `unknown`.
  * - The variables are removed, so that no child of ours takes them for its own; the descriptors are closed in children.
  */
 import type { Layout } from './layout.js'

@@ -1,9 +1,10 @@
 /**
- * Hands a descriptor to another process over a unix socket (SCM_RIGHTS, unix(7)). The receiver gets a descriptor of its own for the same
- * open file; the sender may close its one at once. One byte goes with it, because a stream carries no message without one.
+ * Hands a descriptor to another process over a unix socket (SCM_RIGHTS, unix(7)). The receiver gets a descriptor of its
+ * own for the same open file; the sender may close its one at once. One byte goes with it, because a stream carries no
+ * message without one.
  *
- * struct cmsghdr: Linux has a length of 8 bytes, macOS of 4; then level, type and the descriptor (include/linux/socket.h; xnu
- * bsd/sys/socket.h).
+ * struct cmsghdr: Linux has a length of 8 bytes, macOS of 4; then level, type and the descriptor
+ * (include/linux/socket.h; xnu bsd/sys/socket.h).
  */
 import type { Layout } from './layout.js'
 import * as libc from './libc.js'
@@ -54,7 +55,10 @@ export function sendDescriptor(layout: Layout, socket: number, fd: number): numb
   return Math.min(0, libc.orErrno(libc.sendmsg(socket, message.header.address, MSG_DONTWAIT | MSG_NOSIGNAL)))
 }
 
-/** The descriptor that came next, kept from child processes; null when there is none now; undefined when the other end is closed. */
+/**
+ * The descriptor that came next, kept from child processes; null when there is none now; undefined when the other end
+ * is closed.
+ */
 export function receiveDescriptor(layout: Layout, socket: number): number | null | undefined {
   const message = new Message(layout)
   const count = libc.recvmsg(socket, message.header.address, layout.constants.MSG_DONTWAIT)

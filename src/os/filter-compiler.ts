@@ -1,10 +1,10 @@
 /**
  * Compiles filter expressions in a child process of a moment's life.
  *
- * Expressions come from clients of the API, and libpcap was not made for hostile ones: 1,024 characters of port ranges take 8 s of CPU time,
- * its optimiser recurses for each block of the program (128 KiB of stack, what koffi gives an asynchronous call, end in a segmentation
- * fault), and a name that the check of the text missed would wait for a name server. In a child process each of these costs an
- * error message. The child takes about 80 ms, once for each capture.
+ * Expressions come from clients of the API, and libpcap was not made for hostile ones: 1,024 characters of port ranges
+ * take 8 s of CPU time, its optimiser recurses for each block of the program (128 KiB of stack, what koffi gives an
+ * asynchronous call, end in a segmentation fault), and a name that the check of the text missed would wait for a name
+ * server. In a child process each of these costs an error message. The child takes about 80 ms, once for each capture.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -1,10 +1,10 @@
 /**
  * Which folders can be trusted to hold what this process put there.
  *
- * A user who may write to a folder may rename an entry away and put another one in its place. So a private folder is as safe as
- * every folder on the way to it, links included: each must belong to root or to us, and no other user may write to it, unless its
- * sticky bit (as of /tmp) keeps users from each other's entries. Where that holds, what `lstat` said of an entry still holds at the
- * next call.
+ * A user who may write to a folder may rename an entry away and put another one in its place. So a private folder is as
+ * safe as every folder on the way to it, links included: each must belong to root or to us, and no other user may write
+ * to it, unless its sticky bit (as of /tmp) keeps users from each other's entries. Where that holds, what `lstat` said
+ * of an entry still holds at the next call.
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
@@ -16,8 +16,9 @@ const BY_GROUP = 0o020
 const MAX_LINKS = 40
 
 /**
- * The first folder above `path` that another user could change, as a clause such as `"/srv" may be written by others`; undefined where
- * there is none. Folders that do not exist yet end the search. `owners`: the numbers of users that are trusted, besides root.
+ * The first folder above `path` that another user could change, as a clause such as `"/srv" may be written by others`;
+ * undefined where there is none. Folders that do not exist yet end the search. `owners`: the numbers of users that are
+ * trusted, besides root.
  */
 export function untrustedAncestor(path: string, owners: readonly number[]): string | undefined {
   let folder = '/'

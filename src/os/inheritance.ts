@@ -1,6 +1,6 @@
 /**
- * Which descriptors were open when the process started. A number that was not then is something of our own by now, and an operator who
- * names it has made a mistake. Where nobody noted it (in tests), every descriptor counts.
+ * Which descriptors were open when the process started. A number that was not then is something of our own by now, and
+ * an operator who names it has made a mistake. Where nobody noted it (in tests), every descriptor counts.
  */
 import { readdirSync } from 'node:fs'
 

@@ -1,9 +1,10 @@
 /**
  * Structure layouts and numbers in which the supported kernels differ, for LP64 little-endian (x86_64, arm64).
  *
- * Linux: include/uapi/linux/un.h, include/linux/socket.h, include/uapi/asm-generic/socket.h, include/uapi/linux/eventpoll.h.
- * macOS: apple-oss-distributions/xnu bsd/sys/{un,socket,errno,fcntl,poll}.h, bsd/netinet/in.h, bsd/netinet6/in6.h. The macOS values come from those headers and
- * have not run on a Mac yet (docs/platforms.md).
+ * Linux: include/uapi/linux/un.h, include/linux/socket.h, include/uapi/asm-generic/socket.h,
+ * include/uapi/linux/eventpoll.h. macOS: apple-oss-distributions/xnu bsd/sys/{un,socket,errno,fcntl,poll}.h,
+ * bsd/netinet/in.h, bsd/netinet6/in6.h. The macOS values come from those headers and have not run on a Mac yet
+ * (docs/platforms.md).
  */
 export interface Layout {
   platform: 'linux' | 'darwin'
@@ -45,8 +46,8 @@ export interface Layout {
     SIOCOUTQ: number | null
     MSG_DONTWAIT: number
     /**
-     * Makes recvmsg(2) and recvmmsg(2) return the length a datagram had, not what of it fitted. 0 on macOS, which only says in the
-     * header's flags that something was cut, so a datagram there is as long as the slot.
+     * Makes recvmsg(2) and recvmmsg(2) return the length a datagram had, not what of it fitted. 0 on macOS, which only
+     * says in the header's flags that something was cut, so a datagram there is as long as the slot.
      */
     MSG_TRUNC: number
     O_NONBLOCK: number
@@ -55,7 +56,9 @@ export interface Layout {
   errno: Record<ErrorName, number>
 }
 
-/** Of UDP sockets. struct sockaddr_in is 16 bytes, sockaddr_in6 28; port @2 and address @4, @8 are the same everywhere. */
+/**
+ * Of UDP sockets. struct sockaddr_in is 16 bytes, sockaddr_in6 28; port @2 and address @4, @8 are the same everywhere.
+ */
 export interface InetLayout {
   AF_INET: number
   AF_INET6: number
@@ -149,7 +152,8 @@ export const linuxLayout: Layout = {
     MSG_TRUNC: 0x20,
     O_NONBLOCK: 0x800,
   },
-  // include/uapi/linux/in.h, include/uapi/linux/in6.h, include/uapi/linux/udp.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT 0.
+  // include/uapi/linux/in.h, include/uapi/linux/in6.h, include/uapi/linux/udp.h; IP_PMTUDISC_DO is 2, IP_PMTUDISC_DONT
+  // 0.
   inet: {
     AF_INET: 2,
     AF_INET6: 10,

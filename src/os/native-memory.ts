@@ -1,9 +1,9 @@
 /**
  * Memory that the kernel is given addresses of.
  *
- * V8 never moves the contents of an ArrayBuffer, so an address taken once stays good; but a buffer that no JavaScript variable
- * reaches is collected while the kernel still writes to it. A NativeMemory therefore stays in a field of the object that
- * uses its address, for as long as that object lives.
+ * V8 never moves the contents of an ArrayBuffer, so an address taken once stays good; but a buffer that no JavaScript
+ * variable reaches is collected while the kernel still writes to it. A NativeMemory therefore stays in a field of the
+ * object that uses its address, for as long as that object lives.
  *
  * Addresses are plain numbers: user space ends far below 2^53 on every supported platform, a number costs koffi no more
  * than a BigInt (47 ns against 48 ns for a two-pointer call), and typed arrays in place of addresses cost 30 ns more.

@@ -1,6 +1,6 @@
 /**
- * What the rest of the program asks of the kernel. One object per platform, same names; nothing outside src/os knows which
- * one it has.
+ * What the rest of the program asks of the kernel. One object per platform, same names; nothing outside src/os knows
+ * which one it has.
  *
  * Calls return 0 or more, or a negated error number: on the data path an error is an answer, not an exception.
  */
@@ -26,13 +26,13 @@ export interface Os {
   createWaker(): Waker
   /**
    * Fills the vector's first `count` messages without blocking and returns how many came, or a negated error number.
-   * Lengths and names are then in the vector. A length is that of the datagram as it was sent, also where the buffer took less (on macOS
-   * the length of the buffer).
+   * Lengths and names are then in the vector. A length is that of the datagram as it was sent, also where the buffer
+   * took less (on macOS the length of the buffer).
    */
   receiveMessages(fd: number, vector: MessageVector, count: number): number
   /**
-   * Sends the vector's first `count` messages without blocking and returns how many the kernel took from the front, or a
-   * negated error number if it did not even take the first.
+   * Sends the vector's first `count` messages without blocking and returns how many the kernel took from the front, or
+   * a negated error number if it did not even take the first.
    */
   sendMessages(fd: number, vector: Messages, count: number): number
   /** Reads from a stream socket without blocking. Returns the bytes read, 0 at the end, or a negated error number. */
@@ -73,8 +73,9 @@ class LinuxOs implements Os {
 }
 
 /**
- * One call for each message. macOS has recvmsg_x and sendmsg_x, but they are private and "subject to change", and sendmsg_x
- * builds one list only for connected sockets; so the public calls are used until a Mac has shown the difference.
+ * One call for each message. macOS has recvmsg_x and sendmsg_x, but they are private and "subject to change", and
+ * sendmsg_x builds one list only for connected sockets; so the public calls are used until a Mac has shown the
+ * difference.
  */
 export class PortableOs implements Os {
   readonly layout: Layout

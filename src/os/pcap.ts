@@ -1,5 +1,6 @@
 /**
- * libpcap, found and bound: the compiler of tcpdump's filter expressions. Only `pcap_compile` is used; frames never reach the library.
+ * libpcap, found and bound: the compiler of tcpdump's filter expressions. Only `pcap_compile` is used; frames never
+ * reach the library.
  *
  * A call may take seconds and much stack for a hostile expression, so the switch makes it in a process of its own
  * (filter-compiler.ts). Pointers are numbers, as everywhere (native-memory.ts).
@@ -41,8 +42,8 @@ export interface PcapLibrary {
 let loaded: PcapLibrary | undefined
 
 /**
- * Loads it, once for each thread. Throws OperatorError when this machine has none. The environment's TAPSWITCH_LIBPCAP, where set, is the
- * file to load and the only one that is tried.
+ * Loads it, once for each thread. Throws OperatorError when this machine has none. The environment's TAPSWITCH_LIBPCAP,
+ * where set, is the file to load and the only one that is tried.
  */
 export function loadPcap(): PcapLibrary {
   loaded ??= bind(open(candidates(process.platform, process.env.TAPSWITCH_LIBPCAP)))

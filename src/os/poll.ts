@@ -1,6 +1,6 @@
 /**
- * poll(2), for kernels without epoll. It looks at every descriptor on each call, which is fine for the tens of VMs that one
- * Mac runs. It works on Linux too, so the tests run the data plane on both.
+ * poll(2), for kernels without epoll. It looks at every descriptor on each call, which is fine for the tens of VMs that
+ * one Mac runs. It works on Linux too, so the tests run the data plane on both.
  */
 import { errno, pollDescriptors } from './libc.js'
 import { NativeMemory } from './native-memory.js'
@@ -20,7 +20,9 @@ export class Poll implements Poller {
   #entries = new NativeMemory(64 * POLLFD)
   #tokenOf: number[] = []
   readonly #place = new Map<number, number>()
-  /** Where the next report starts, so that the descriptors at the end get their turn when more than MAX_READY are ready. */
+  /**
+   * Where the next report starts, so that the descriptors at the end get their turn when more than MAX_READY are ready.
+   */
   #start = 0
 
   watch(fd: number, token: number, interest: number): void {

@@ -1,6 +1,6 @@
 /**
- * Which descriptors are ready: epoll(7) on Linux, poll(2) elsewhere, behind one interface. Both are level-triggered, so a
- * descriptor that was not drained is simply reported again.
+ * Which descriptors are ready: epoll(7) on Linux, poll(2) elsewhere, behind one interface. Both are level-triggered, so
+ * a descriptor that was not drained is simply reported again.
  */
 
 /** What to wait for, and what happened. */
@@ -13,7 +13,10 @@ export interface Poller {
   /** Waits at most this long (milliseconds; 0 = not at all) and returns how many `tokens` and `events` are valid. */
   wait(timeoutMs: number): number
   readonly tokens: Int32Array
-  /** READABLE | WRITABLE; errors and hang-ups are reported as both that were asked for, so that the next call finds them. */
+  /**
+   * READABLE | WRITABLE; errors and hang-ups are reported as both that were asked for, so that the next call finds
+   * them.
+   */
   readonly events: Int32Array
   /** Descriptors of the poller itself, to be closed by another thread if this one dies. */
   readonly descriptors: readonly number[]

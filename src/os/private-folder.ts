@@ -1,10 +1,11 @@
 /**
- * A folder of files that this user alone can write, and that are read back later: what is in it decides what a process with
- * privileges does, so it is believed only if no other user can have written it.
+ * A folder of files that this user alone can write, and that are read back later: what is in it decides what a process
+ * with privileges does, so it is believed only if no other user can have written it.
  *
- * The folder is 0700 and ours, and no folder on the way to it can be changed by another user (folder-trust.ts). Each file is opened
- * without following a link, and must be a regular file with one name, ours, closed to all others. Anything else is refused
- * with OperatorError: one sentence that says what is wrong and how to mend it. Nothing is changed then.
+ * The folder is 0700 and ours, and no folder on the way to it can be changed by another user (folder-trust.ts). Each
+ * file is opened without following a link, and must be a regular file with one name, ours, closed to all others.
+ * Anything else is refused with OperatorError: one sentence that says what is wrong and how to mend it. Nothing is
+ * changed then.
  */
 import {
   closeSync,
@@ -93,7 +94,10 @@ export class PrivateFolder {
     renameSync(beside, join(this.path, name))
   }
 
-  /** Opens a file to read and write, makes it (0600) where it is missing. `owners`: who may have it besides us. The caller closes it. */
+  /**
+   * Opens a file to read and write, makes it (0600) where it is missing. `owners`: who may have it besides us. The
+   * caller closes it.
+   */
   open(name: string, owners: readonly number[] = []): number {
     this.ensure()
     const path = join(this.path, name)

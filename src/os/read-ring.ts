@@ -1,17 +1,19 @@
 /**
- * io_uring(7), for one thing: many reads of one non-blocking descriptor in one system call. A TAP has no recvmmsg, and what a system
- * call costs beyond its work is half of what a small frame costs: entering and leaving the kernel, and the foreign call around it. 64
- * reads of 64 bytes from /dev/zero: 0.40 us of CPU each by read(2), 0.29 this way; 8 cost the same either way, one costs double.
+ * io_uring(7), for one thing: many reads of one non-blocking descriptor in one system call. A TAP has no recvmmsg, and
+ * what a system call costs beyond its work is half of what a small frame costs: entering and leaving the kernel, and
+ * the foreign call around it. 64 reads of 64 bytes from /dev/zero: 0.40 us of CPU each by read(2), 0.29 this way; 8
+ * cost the same either way, one costs double.
  *
- * The kernel carries the entries out one after the other, in order, before io_uring_enter returns, because a read with RWF_NOWAIT is
- * never kept or handed to another thread: it succeeds or fails with EAGAIN on the spot. (O_NONBLOCK is not enough: such a read would
- * stay, and take a frame out of turn later.) So there is nothing to wait for, no other thread looks at the rings, and plain loads and
- * stores will do.
+ * The kernel carries the entries out one after the other, in order, before io_uring_enter returns, because a read with
+ * RWF_NOWAIT is never kept or handed to another thread: it succeeds or fails with EAGAIN on the spot. (O_NONBLOCK is
+ * not enough: such a read would stay, and take a frame out of turn later.) So there is nothing to wait for, no other
+ * thread looks at the rings, and plain loads and stores will do.
  *
  *     submission: head, tail, array (identity, written once) -> 64-byte entries      completion: head, tail, 16-byte entries
  *
- * Layouts: include/uapi/linux/io_uring.h; READ is there since 5.6. Containers often forbid io_uring (Docker's seccomp profile does),
- * and some systems turn it off (kernel.io_uring_disabled), so `open` may return null, and who uses this can do without it.
+ * Layouts: include/uapi/linux/io_uring.h; READ is there since 5.6. Containers often forbid io_uring (Docker's seccomp
+ * profile does), and some systems turn it off (kernel.io_uring_disabled), so `open` may return null, and who uses this
+ * can do without it.
  */
 import koffi from 'koffi'
 import { closeDescriptor, libc } from './libc.js'
@@ -20,7 +22,9 @@ import { NativeMemory } from './native-memory.js'
 const SYS_IO_URING_SETUP = 425
 const SYS_IO_URING_ENTER = 426
 const OP_READ = 22
-/** Fail with EAGAIN rather than wait for data; without it a read that finds nothing stays in the kernel (preadv2(2)). */
+/**
+ * Fail with EAGAIN rather than wait for data; without it a read that finds nothing stays in the kernel (preadv2(2)).
+ */
 const RWF_NOWAIT = 8
 const EAGAIN = 11
 /** What RWF_NOWAIT gets from a file that knows no such thing. */
@@ -109,7 +113,9 @@ export class ReadRing {
     words[at + 6] = length
   }
 
-  /** Reads `count` times; see `results`. False when the kernel did not do as it was told: then this ring is done with. */
+  /**
+   * Reads `count` times; see `results`. False when the kernel did not do as it was told: then this ring is done with.
+   */
   read(fd: number, count: number): boolean {
     const entries = this.#entries.words
     const rings = this.#rings.words

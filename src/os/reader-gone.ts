@@ -1,6 +1,7 @@
 /**
- * Whether the other end of a pipe or a socket that is only written to is closed: `tapswitch events | head -1` has to end when head does,
- * also when nothing happens that would be written. poll(2) reports it unasked: POLLERR of a pipe on Linux, POLLHUP elsewhere.
+ * Whether the other end of a pipe or a socket that is only written to is closed: `tapswitch events | head -1` has to
+ * end when head does, also when nothing happens that would be written. poll(2) reports it unasked: POLLERR of a pipe on
+ * Linux, POLLHUP elsewhere.
  */
 import { pollDescriptors } from './libc.js'
 import { NativeMemory } from './native-memory.js'

@@ -1,7 +1,7 @@
 /**
- * Messages for sendmmsg(2) in which a run of frames is one message: UDP segmentation offload (UDP_SEGMENT, Linux 4.18; udp(7)). The
- * kernel carries the run through its network stack as one packet and cuts it at the end into datagrams of equal size, the last of
- * which may be shorter. On loopback a datagram of 1514 bytes costs 0.5 us so, 2.5 us otherwise.
+ * Messages for sendmmsg(2) in which a run of frames is one message: UDP segmentation offload (UDP_SEGMENT, Linux 4.18;
+ * udp(7)). The kernel carries the run through its network stack as one packet and cuts it at the end into datagrams of
+ * equal size, the last of which may be shorter. On loopback a datagram of 1514 bytes costs 0.5 us so, 2.5 us otherwise.
  *
  *     header[m] ---- name, iov, control --> cmsg: size of a datagram
  *                           \--> iovecs of its first frame, of the next ...        (each: prefix and frame, or the frame alone)

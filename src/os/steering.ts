@@ -1,15 +1,15 @@
 /**
- * Which of several UDP sockets on one address gets a datagram: a program in the kernel that looks at the datagram's source. One program
- * chooses among the sockets (`steer`). For a multicast group there is no such choice, each of its sockets gets all; there each socket
- * has a program that says what it takes (`admit`).
+ * Which of several UDP sockets on one address gets a datagram: a program in the kernel that looks at the datagram's
+ * source. One program chooses among the sockets (`steer`). For a multicast group there is no such choice, each of its
+ * sockets gets all; there each socket has a program that says what it takes (`admit`).
  *
- * The program makes a number of 32 bits from the source, the *digest*, and looks it up among those it was given, by halves. The digest
- * starts from random bits: a sender that does not know them cannot choose an address whose digest is another's. `digestOf` computes
- * the same number from an address as recvmsg(2) gives it.
+ * The program makes a number of 32 bits from the source, the *digest*, and looks it up among those it was given, by
+ * halves. The digest starts from random bits: a sender that does not know them cannot choose an address whose digest is
+ * another's. `digestOf` computes the same number from an address as recvmsg(2) gives it.
  *
- * The language is classic BPF (include/uapi/linux/bpf_common.h, filter.h); SO_ATTACH_REUSEPORT_CBPF is described in socket(7). The program
- * sees the payload, and the IP header by the offset SKF_NET_OFF. A source port is read where it is without IP options or extension
- * headers; a datagram that has some is taken for one of an unknown source.
+ * The language is classic BPF (include/uapi/linux/bpf_common.h, filter.h); SO_ATTACH_REUSEPORT_CBPF is described in
+ * socket(7). The program sees the payload, and the IP header by the offset SKF_NET_OFF. A source port is read where it
+ * is without IP options or extension headers; a datagram that has some is taken for one of an unknown source.
  */
 import type { Layout } from './layout.js'
 import * as libc from './libc.js'
@@ -33,7 +33,10 @@ export interface SteeringRule {
   readonly socket: number
 }
 
-/** Kernels before 6.8 have 20 KiB for such a program (net.core.optmem_max): 8 bytes for each instruction, of which a rule needs three. */
+/**
+ * Kernels before 6.8 have 20 KiB for such a program (net.core.optmem_max): 8 bytes for each instruction, of which a
+ * rule needs three.
+ */
 export const MAX_STEERING_RULES = 512
 
 /** Bytes of a datagram that a socket takes. */
@@ -82,8 +85,8 @@ export function digestOf(address: Uint8Array, { kind, seed }: SteeringKey): numb
 }
 
 /**
- * Attaches the program to the group of sockets that this one belongs to; replaces the one before. Sources without a rule go to socket 0.
- * Returns 0, or a negated error number; then the program before stays.
+ * Attaches the program to the group of sockets that this one belongs to; replaces the one before. Sources without a
+ * rule go to socket 0. Returns 0, or a negated error number; then the program before stays.
  */
 export function steer(
   { inet, constants }: Layout,

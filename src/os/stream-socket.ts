@@ -91,13 +91,13 @@ export function setNoDelay(fd: number): void {
 }
 
 /**
- * A peer that is silent for so long is asked, three times; one that does not answer is gone. While something that was sent waits to be
- * acknowledged the kernel does not ask but sends it again, for a quarter of an hour: on macOS for as long as given here, on Linux see
- * `leavesUnanswered`.
+ * A peer that is silent for so long is asked, three times; one that does not answer is gone. While something that was
+ * sent waits to be acknowledged the kernel does not ask but sends it again, for a quarter of an hour: on macOS for as
+ * long as given here, on Linux see `leavesUnanswered`.
  */
 export function setKeepAlive(layout: Layout, fd: number, seconds: number): void {
-  // include/uapi/linux/tcp.h; xnu bsd/netinet/tcp.h (TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_RXT_CONNDROPTIME) and
-  // bsd/sys/socket.h
+  // include/uapi/linux/tcp.h; xnu bsd/netinet/tcp.h (TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_RXT_CONNDROPTIME)
+  // and bsd/sys/socket.h
   const darwin = layout.platform === 'darwin'
   const every = Math.max(1, Math.round(seconds / 3))
   setOption(fd, layout.constants.SOL_SOCKET, darwin ? 8 : 9, 1)
@@ -120,9 +120,10 @@ const UNANSWERED_PROBES = 2
 const tcpInfo = new NativeMemory(64 + 8)
 
 /**
- * Whether what was sent to a TCP peer is not acknowledged, though it was sent again, and nothing was heard of the peer for so long;
- * milliseconds. A peer that has no room answers the question whether it has some now, so it is not meant, however long it takes. That is why
- * this is not TCP_USER_TIMEOUT, which ends both (net/ipv4/tcp_timer.c, tcp_probe_timer). False where the kernel does not tell.
+ * Whether what was sent to a TCP peer is not acknowledged, though it was sent again, and nothing was heard of the peer
+ * for so long; milliseconds. A peer that has no room answers the question whether it has some now, so it is not meant,
+ * however long it takes. That is why this is not TCP_USER_TIMEOUT, which ends both (net/ipv4/tcp_timer.c,
+ * tcp_probe_timer). False where the kernel does not tell.
  */
 export function leavesUnanswered(layout: Layout, fd: number, forMs: number): boolean {
   if (layout.platform !== 'linux') return false

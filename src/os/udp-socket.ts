@@ -38,7 +38,10 @@ export function localAddress(layout: Layout, fd: number): InetAddress | undefine
   return decodeInetAddress(layout, memory.bytes.slice(0, memory.words[8]))
 }
 
-/** What is longer than the path's MTU is refused (EMSGSIZE) and carries the mark that routers do not cut it either; or not. */
+/**
+ * What is longer than the path's MTU is refused (EMSGSIZE) and carries the mark that routers do not cut it either; or
+ * not.
+ */
 export function dontFragment({ inet }: Layout, fd: number, family: IpFamily, on: boolean): number {
   const { option, on: yes, off: no } = family === 4 ? inet.IP_DONTFRAG : inet.IPV6_DONTFRAG
   return setNumber(fd, family === 4 ? inet.IPPROTO_IP : inet.IPPROTO_IPV6, option, on ? yes : no)
@@ -51,7 +54,10 @@ export function shareAddress({ inet, constants, platform }: Layout, fd: number):
   return platform === 'darwin' ? setNumber(fd, constants.SOL_SOCKET, inet.SO_REUSEPORT, 1) : result
 }
 
-/** Lets sockets of this user be bound to one address, which the kernel spreads datagrams over; all of them have to ask for it. */
+/**
+ * Lets sockets of this user be bound to one address, which the kernel spreads datagrams over; all of them have to ask
+ * for it.
+ */
 export function sharePort({ inet, constants }: Layout, fd: number, on: boolean): number {
   return setNumber(fd, constants.SOL_SOCKET, inet.SO_REUSEPORT, on ? 1 : 0)
 }
@@ -94,7 +100,9 @@ export function sendToGroups({ inet }: Layout, fd: number, family: IpFamily, opt
   return results.find(result => result < 0) ?? 0
 }
 
-/** Bytes of IP packet that the path to this address takes, as far as the kernel knows; undefined where it does not say. */
+/**
+ * Bytes of IP packet that the path to this address takes, as far as the kernel knows; undefined where it does not say.
+ */
 export function pathMtu(layout: Layout, to: InetAddress): number | undefined {
   const { IP_MTU, IPV6_MTU, IPPROTO_IP, IPPROTO_IPV6 } = layout.inet
   const isIpv4 = to.ip.length === 4

@@ -18,7 +18,9 @@ export function bindUnix(layout: Layout, fd: number, path: string): number {
   return libc.orErrno(libc.bindSocket(fd, address.address, address.length))
 }
 
-/** Connects to the socket with this raw address. Repeating it on a live peer changes nothing, so it is also the probe. */
+/**
+ * Connects to the socket with this raw address. Repeating it on a live peer changes nothing, so it is also the probe.
+ */
 export function connectUnix(fd: number, address: Uint8Array): number {
   const placed = place(address)
   return libc.orErrno(libc.connectSocket(fd, placed.address, placed.length))
@@ -39,9 +41,9 @@ export function sendUnix(layout: Layout, fd: number, payload: Uint8Array): numbe
 }
 
 /**
- * Asks for buffer sizes in bytes and returns what the kernel granted. Linux doubles the number for its own bookkeeping and
- * caps it at net.core.?mem_max unless the caller may force it; macOS refuses what is over kern.ipc.maxsockbuf, so smaller
- * sizes are tried.
+ * Asks for buffer sizes in bytes and returns what the kernel granted. Linux doubles the number for its own bookkeeping
+ * and caps it at net.core.?mem_max unless the caller may force it; macOS refuses what is over kern.ipc.maxsockbuf, so
+ * smaller sizes are tried.
  */
 export function sizeSocketBuffers(layout: Layout, fd: number, sendBytes: number, receiveBytes: number): void {
   const { SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE } = layout.constants
@@ -58,8 +60,8 @@ export function sendBufferSize(layout: Layout, fd: number): number {
 }
 
 /**
- * Bytes that were sent on the socket and not read yet, by any receiver, as the kernel charges them to its send buffer; 0 where it
- * does not tell. `memory` takes the answer: 4 bytes.
+ * Bytes that were sent on the socket and not read yet, by any receiver, as the kernel charges them to its send buffer;
+ * 0 where it does not tell. `memory` takes the answer: 4 bytes.
  */
 export function unreadBytes({ constants: { SIOCOUTQ } }: Layout, fd: number, memory: NativeMemory): number {
   if (SIOCOUTQ === null || libc.ioctl(fd, SIOCOUTQ, memory.address) < 0) return 0

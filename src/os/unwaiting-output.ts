@@ -1,11 +1,11 @@
 /**
- * Writes to a descriptor such as stderr without ever waiting for its reader. Other processes share it (the shell that started us), so this file
- * sets no flag on it:
+ * Writes to a descriptor such as stderr without ever waiting for its reader. Other processes share it (the shell that
+ * started us), so this file sets no flag on it:
  *
  * - A socket (systemd's journal, a parent that runs on Node.js): each call says MSG_DONTWAIT.
  * - A pipe or terminal on Linux: /proc/self/fd/N opened anew is the same pipe with flags of our own.
- * - Where that is not possible (macOS, a pipe of another user): poll(2) first, then no more than a pipe takes in one piece.
- *   A terminal that is nearly full, or another writer in between, can still make such a call wait.
+ * - Where that is not possible (macOS, a pipe of another user): poll(2) first, then no more than a pipe takes in one
+ *   piece. A terminal that is nearly full, or another writer in between, can still make such a call wait.
  * - A file: written at once; only a disk that hangs makes it wait.
  */
 import { constants as fsConstants, fstatSync, openSync, writeSync } from 'node:fs'

@@ -1,5 +1,6 @@
 /**
- * Nanoseconds since 1970, for times that are compared with those of other programs. Date.now() has whole milliseconds, always rounded down.
+ * Nanoseconds since 1970, for times that are compared with those of other programs. Date.now() has whole milliseconds,
+ * always rounded down.
  */
 import { libc } from './libc.js'
 import { NativeMemory } from './native-memory.js'

@@ -79,7 +79,10 @@ export const eventTypes = [
   ...['finding-raised', 'finding-cleared', 'report', 'switch-changed', 'dataplane-restarted'],
 ]
 
-/** Calls back for each event, for ever; after a break the browser asks for those it missed. `onTrouble`: why none come, or empty. */
+/**
+ * Calls back for each event, for ever; after a break the browser asks for those it missed. `onTrouble`: why none come,
+ * or empty.
+ */
 export function follow(onEvent: (event: SwitchEvent) => void, onTrouble: (words: string) => void): void {
   followEvents({ types: eventTypes, onEvent: (type, data) => onEvent({ type, data: JSON.parse(data) }), onTrouble })
 }

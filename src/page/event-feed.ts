@@ -1,6 +1,7 @@
 /**
- * The stream of events, for ever. A browser comes back by itself after a break, and asks for the events it missed; but it gives up for good
- * when the answer is not a stream of events, such as the error page of a proxy. Then this asks for the reason, tells it, and begins anew.
+ * The stream of events, for ever. A browser comes back by itself after a break, and asks for the events it missed; but
+ * it gives up for good when the answer is not a stream of events, such as the error page of a proxy. Then this asks for
+ * the reason, tells it, and begins anew.
  */
 import { isOfType, noAnswer, noEvents, wordsOf } from './trouble.js'
 

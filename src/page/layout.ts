@@ -1,4 +1,6 @@
-/** Where the ports stand around the switch: in a ring, those of a kind beside each other; two rings when they are many. */
+/**
+ * Where the ports stand around the switch: in a ring, those of a kind beside each other; two rings when they are many.
+ */
 
 export const WIDTH = 640
 export const HEIGHT = 420

@@ -1,6 +1,6 @@
 /**
- * The live page: looks at the switch once a second through its public API, and at once when an event says that something changed. It
- * keeps the rates of the last minutes itself; the switch keeps no history.
+ * The live page: looks at the switch once a second through its public API, and at once when an event says that
+ * something changed. It keeps the rates of the last minutes itself; the switch keeps no history.
  */
 import { askJson, type FdbEntry, type Finding, follow, type Port, type Switch, type SwitchEvent } from './api.js'
 import { wireCapture } from './capture.js'

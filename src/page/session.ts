@@ -1,7 +1,7 @@
 /**
- * The role of this page. A link with `#code=` gives it the role control: the code is exchanged for a token, which stays in the storage of
- * this tab and goes with every request. Without one the page has the role of callers without a token, or what the browser asked its
- * user for.
+ * The role of this page. A link with `#code=` gives it the role control: the code is exchanged for a token, which stays
+ * in the storage of this tab and goes with every request. Without one the page has the role of callers without a token,
+ * or what the browser asked its user for.
  */
 import { element } from './dom.js'
 import { noAnswer, wordsOf } from './trouble.js'

@@ -1,8 +1,9 @@
 /**
  * What is wrong, in words, when the page does not get what it asked the switch for, and what to do about it.
  *
- * Three can refuse: the switch, which says so in a problem (RFC 9457) with a `code`; a proxy in front of it, whose answers have another
- * form; and the network, which gives no answer. The advice differs, so the form of the answer decides first.
+ * Three can refuse: the switch, which says so in a problem (RFC 9457) with a `code`; a proxy in front of it, whose
+ * answers have another form; and the network, which gives no answer. The advice differs, so the form of the answer
+ * decides first.
  */
 
 /** What is looked at of an answer; a Response has it. */
@@ -33,7 +34,10 @@ const advice: Record<string, (host: string) => string> = {
   'too-many-readers': () => 'Close other pages and programs that read events.',
 }
 
-/** One or two sentences about an answer that is not what was asked for. `host`: name and port that the page was loaded from. */
+/**
+ * One or two sentences about an answer that is not what was asked for. `host`: name and port that the page was loaded
+ * from.
+ */
 export async function wordsOf(answer: Refusing, host: string): Promise<string> {
   const problem = await problemOf(answer)
   if (problem !== undefined) {

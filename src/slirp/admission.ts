@@ -1,17 +1,19 @@
 /**
- * Which frames of guests libslirp gets to see. libslirp was made for one guest on a cable of its own, and for guests that mean well. On a
- * switch, and with the host to protect, this stands in front of it:
+ * Which frames of guests libslirp gets to see. libslirp was made for one guest on a cable of its own, and for guests
+ * that mean well. On a switch, and with the host to protect, this stands in front of it:
  *
- * - **Destination.** libslirp does not look at the destination MAC address, so it would answer frames between two guests that are flooded. Its
- *   own addresses pass, and groups; to a group's MAC address, only packets that are to a group or to itself (RFC 1122 section 3.3.6).
- * - **Loopback.** Packets to 127.0.0.0/8, 0.0.0.0/8 or ::/80 would be sent to the host's own loopback, whatever `disable_host_loopback`
- *   says: that guards the gateway's address only. No network has such destinations (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
- * - **Form.** What libslirp would have to check is checked here (well-formed.ts). It gets exactly the bytes of the packet: libslirp takes
- *   the padding of a short frame for data of an IPv6 packet. Fragments are put together here (reassembly.ts). IPv6 extension headers,
- *   TFTP, ICMP beyond echo: refused, as libslirp has nothing to do with them.
- * - **Sockets.** Every flow of a guest is a socket of this process (connections.ts). What may open one is refused when the guest has its
- *   share: TCP's first segment, ICMP echo and datagrams to others than the stack. DHCP and DHCPv6 to the stack's own addresses, the broadcast
- *   address and ff02::1:2 open none.
+ * - **Destination.** libslirp does not look at the destination MAC address, so it would answer frames between two
+ *   guests that are flooded. Its own addresses pass, and groups; to a group's MAC address, only packets that are to a
+ *   group or to itself (RFC 1122 section 3.3.6).
+ * - **Loopback.** Packets to 127.0.0.0/8, 0.0.0.0/8 or ::/80 would be sent to the host's own loopback, whatever
+ *   `disable_host_loopback` says: that guards the gateway's address only. No network has such destinations (RFC 1122
+ *   section 3.2.1.3, RFC 4291 section 2.5.3).
+ * - **Form.** What libslirp would have to check is checked here (well-formed.ts). It gets exactly the bytes of the
+ *   packet: libslirp takes the padding of a short frame for data of an IPv6 packet. Fragments are put together here
+ *   (reassembly.ts). IPv6 extension headers, TFTP, ICMP beyond echo: refused, as libslirp has nothing to do with them.
+ * - **Sockets.** Every flow of a guest is a socket of this process (connections.ts). What may open one is refused when
+ *   the guest has its share: TCP's first segment, ICMP echo and datagrams to others than the stack. DHCP and DHCPv6 to
+ *   the stack's own addresses, the broadcast address and ff02::1:2 open none.
  * - **Sequence numbers.** There is one that a TCP connection must not stop at (sequence-guard.ts).
  * - **DHCP.** libslirp has sixteen addresses (dhcp-pool.ts).
  *
@@ -60,7 +62,9 @@ export interface AdmissionParts {
   /** Gives libslirp a frame; it is read before this returns. */
   readonly give: (address: number, length: number) => void
   readonly counts?: RefusalCounts
-  /** Hears of each frame that is refused because its guest, a MAC address as a number, may not open another connection. */
+  /**
+   * Hears of each frame that is refused because its guest, a MAC address as a number, may not open another connection.
+   */
   readonly refusedGuest?: (mac: number) => void
 }
 
@@ -97,7 +101,10 @@ export class Admission {
     this.#pool = config.dhcp ? new DhcpPool(parseIpv4(config.dhcpStart) as number) : null
   }
 
-  /** A frame of a guest, at `offset` of `bytes` and at `address` for C; `now` in milliseconds, of a clock that never goes back. */
+  /**
+   * A frame of a guest, at `offset` of `bytes` and at `address` for C; `now` in milliseconds, of a clock that never
+   * goes back.
+   */
   admit(bytes: Uint8Array, offset: number, length: number, address: number, now: number): void {
     this.#now = now
     if (now - this.#expiredAt >= EXPIRE_MS) {

@@ -1,10 +1,11 @@
 /**
- * The functions that libslirp calls: JavaScript, made callable by koffi, their addresses in the shared table. libslirp calls back only
- * while it is being called, so all of them run on the thread that does.
+ * The functions that libslirp calls: JavaScript, made callable by koffi, their addresses in the shared table. libslirp
+ * calls back only while it is being called, so all of them run on the thread that does.
  *
- * One costs about 0.2 us, and a copy of a frame inside 0.15 us more (koffi 3.3; 1.8 us with a view, 3.4 us decoded to an array).
- * libslirp asks for the time with every packet it sends. The time of a turn will do, it is in shared memory, and glib, which
- * libslirp is built on, exports a function that reads a 64-bit integer from an address: so that callback is C where there is glib.
+ * One costs about 0.2 us, and a copy of a frame inside 0.15 us more (koffi 3.3; 1.8 us with a view, 3.4 us decoded to
+ * an array). libslirp asks for the time with every packet it sends. The time of a turn will do, it is in shared memory,
+ * and glib, which libslirp is built on, exports a function that reads a 64-bit integer from an address: so that
+ * callback is C where there is glib.
  */
 import koffi from 'koffi'
 import { type CallbackName, callbackNames, type SharedState } from './shared-state.js'
@@ -23,7 +24,8 @@ export interface Handlers {
   setTimer(handle: number, at: number): void
 }
 
-// Each has a name: pointers to nameless types may be mixed up by koffi 3.3, which knows them by a name of its own making.
+// Each has a name: pointers to nameless types may be mixed up by koffi 3.3, which knows them by a name of its own
+// making.
 const pointer = 'uintptr_t'
 const prototypes = {
   send_packet: koffi.proto('slirp_send_packet', 'long', [pointer, 'size_t', pointer]),

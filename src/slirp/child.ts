@@ -1,6 +1,7 @@
 /**
- * The program of the slirp process. It runs twice: first to take on what binds one thread only (Landlock) and to replace itself by itself,
- * then to serve. A fault here or in libslirp ends this process and nothing else; the switch starts another (process.ts).
+ * The program of the slirp process. It runs twice: first to take on what binds one thread only (Landlock) and to
+ * replace itself by itself, then to serve. A fault here or in libslirp ends this process and nothing else; the switch
+ * starts another (process.ts).
  */
 import { nonBlocking } from '../os/libc.js'
 import { platformLayout } from '../os/os.js'

@@ -42,8 +42,8 @@ export class Commands {
   }
 
   /**
-   * The socket has room: one reply to each request, which the switch makes one after the other, and sixteen leases. Where it has none the
-   * switch does not read, and this process ends.
+   * The socket has room: one reply to each request, which the switch makes one after the other, and sixteen leases.
+   * Where it has none the switch does not read, and this process ends.
    */
   send(reply: SlirpReply): void {
     const bytes = encodeMessage(reply)

@@ -1,20 +1,24 @@
 /**
- * What the slirp process may still do. libslirp parses what guests send, in C; a guest that takes the process over must not gain what the
- * user of the switch has. Each step below stands by itself, because no kernel and no container has all of them.
+ * What the slirp process may still do. libslirp parses what guests send, in C; a guest that takes the process over must
+ * not gain what the user of the switch has. Each step below stands by itself, because no kernel and no container has
+ * all of them.
  *
- * Before libslirp is loaded (`confineFiles`, Linux with Landlock): the process may read the programs and libraries that it is made of and
- * /etc/resolv.conf, may make sockets in its own folder, and nothing else of the file system: no home, no token, no TLS key. It cannot
- * trace or signal other processes. Landlock binds one thread, so the process replaces itself by itself once (os/sandbox/exec.ts).
+ * Before libslirp is loaded (`confineFiles`, Linux with Landlock): the process may read the programs and libraries that
+ * it is made of and /etc/resolv.conf, may make sockets in its own folder, and nothing else of the file system: no home,
+ * no token, no TLS key. It cannot trace or signal other processes. Landlock binds one thread, so the process replaces
+ * itself by itself once (os/sandbox/exec.ts).
  *
  * When everything is loaded, before the first frame of a guest (`confine`):
  * - limits: descriptors for its connections, no core dump;
- * - user: a switch that runs as root leaves this process to `process.user`, or to the user "nobody"; capabilities are dropped in every set.
- *   CAP_NET_BIND_SERVICE stays while a forward listens at a port below 1024, if the switch has it at that time;
+ * - user: a switch that runs as root leaves this process to `process.user`, or to the user "nobody"; capabilities are
+ *   dropped in every set. CAP_NET_BIND_SERVICE stays while a forward listens at a port below 1024, if the switch has it
+ *   at that time;
  * - no other process of the same user may trace it; it dies with the switch;
- * - system calls: a list of what V8 and libslirp use. Measured with `strace -f -c` over DHCP, DNS, TCP both ways, UDP, ICMP, forwards and
- *   garbage collection. Sockets are of IPv4 and IPv6 only (and unix, while a forward listens at a unix socket: the filter cannot see
- *   what connect(2) is for). Files are opened for reading only. Node.js can live under that because nothing here uses its event loop:
- *   threads exist already. Calls that only an attack makes kill the process; others that are not listed fail with EPERM.
+ * - system calls: a list of what V8 and libslirp use. Measured with `strace -f -c` over DHCP, DNS, TCP both ways, UDP,
+ *   ICMP, forwards and garbage collection. Sockets are of IPv4 and IPv6 only (and unix, while a forward listens at a
+ *   unix socket: the filter cannot see what connect(2) is for). Files are opened for reading only. Node.js can live
+ *   under that because nothing here uses its event loop: threads exist already. Calls that only an attack makes kill
+ *   the process; others that are not listed fail with EPERM.
  *
  * macOS: descriptor limit, core limit and user only.
  */
@@ -51,7 +55,9 @@ const OTHER_DESCRIPTORS = 256
 const IGNORED_SIGNALS = { linux: [1, 2, 10, 15], darwin: [1, 2, 30, 15] } as const
 const SIG_IGN = 1
 
-/** After libslirp was loaded once. Returns where Landlock is not there; else the program begins anew, with `CONFINED`. */
+/**
+ * After libslirp was loaded once. Returns where Landlock is not there; else the program begins anew, with `CONFINED`.
+ */
 export function confineFiles(): void {
   if (landlockVersion() === 0) return
   restrictFiles({ rules: rules(), scoped: true })
@@ -87,8 +93,8 @@ function packageFolder(): string {
 }
 
 /**
- * The file, and the folder it really lies in, so that a successor is found when it is replaced. /etc itself has too much in it: when
- * the file there is replaced, the switch starts the process anew (see watch.ts).
+ * The file, and the folder it really lies in, so that a successor is found when it is replaced. /etc itself has too
+ * much in it: when the file there is replaced, the switch starts the process anew (see watch.ts).
  */
 function nameServerFiles(): string[] {
   try {
@@ -137,7 +143,10 @@ export function confine({ maxConnections, account, needs }: Confinement): { sand
   return { sandbox: measures.join(', '), descriptors }
 }
 
-/** Ctrl-C and a service manager's SIGTERM reach every process of the group; this one ends when the switch says so, or is gone. */
+/**
+ * Ctrl-C and a service manager's SIGTERM reach every process of the group; this one ends when the switch says so, or is
+ * gone.
+ */
 function ignoreSignals(): void {
   const signal = libc.func('uintptr_t signal(int number, uintptr_t handler)')
   for (const number of IGNORED_SIGNALS[isLinux ? 'linux' : 'darwin']) signal(number, SIG_IGN)

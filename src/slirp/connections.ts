@@ -1,17 +1,18 @@
 /**
  * Who holds the sockets that libslirp opens on the host, and who may open more.
  *
- * libslirp reports each socket when it opens and before it closes it. A socket that opens while libslirp is given a frame belongs to the
- * sender of the frame (its source MAC address); one that opens while a forward is added is a listener; any other was accepted from a
- * listener. So the accounts are exact, without a table of flows beside libslirp's own.
+ * libslirp reports each socket when it opens and before it closes it. A socket that opens while libslirp is given a
+ * frame belongs to the sender of the frame (its source MAC address); one that opens while a forward is added is a
+ * listener; any other was accepted from a listener. So the accounts are exact, without a table of flows beside
+ * libslirp's own.
  *
- * A guest may open another as long as it has fewer than four times what is free (dynamic thresholds, Choudhury and Hahne 1998). One guest
- * gets four fifths of `maxConnections`, two get four ninths each, and something is always left for one that has none. What comes in
- * through forwards is not the guests' doing and has a limit of its own, equally high: at it, listeners are not polled, and further
- * connections wait in the kernel's backlog.
+ * A guest may open another as long as it has fewer than four times what is free (dynamic thresholds, Choudhury and
+ * Hahne 1998). One guest gets four fifths of `maxConnections`, two get four ninths each, and something is always left
+ * for one that has none. What comes in through forwards is not the guests' doing and has a limit of its own, equally
+ * high: at it, listeners are not polled, and further connections wait in the kernel's backlog.
  *
- * A UDP socket of libslirp belongs to a sender's address and port, not to a flow, so at its limit a guest still uses those it has. libslirp before
- * 4.6 reports sockets of TCP only; nothing else is limited there.
+ * A UDP socket of libslirp belongs to a sender's address and port, not to a flow, so at its limit a guest still uses
+ * those it has. libslirp before 4.6 reports sockets of TCP only; nothing else is limited there.
  */
 const FREE_TIMES = 4
 

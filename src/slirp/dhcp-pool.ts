@@ -1,7 +1,8 @@
 /**
- * The DHCP addresses that libslirp has given away. libslirp 4.7.0 says nothing when it has none left, and loses a buffer for each request that
- * it cannot serve (bootp.c: it returns without freeing it), so such requests have to be kept from it. This is the same table, filled by
- * the same rules from the same requests: sixteen places, in each the MAC address that the request named. No lease ever ends.
+ * The DHCP addresses that libslirp has given away. libslirp 4.7.0 says nothing when it has none left, and loses a
+ * buffer for each request that it cannot serve (bootp.c: it returns without freeing it), so such requests have to be
+ * kept from it. This is the same table, filled by the same rules from the same requests: sixteen places, in each the
+ * MAC address that the request named. No lease ever ends.
  *
  * The stations behind one source MAC address get at most four of the places, so that one guest that makes up addresses
  * does not use up the pool.

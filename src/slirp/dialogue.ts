@@ -1,4 +1,7 @@
-/** The switch's side of the talk with the slirp process: requests that wait for replies, and what the process printed last. */
+/**
+ * The switch's side of the talk with the slirp process: requests that wait for replies, and what the process printed
+ * last.
+ */
 import type { ChildProcess } from 'node:child_process'
 import type { SlirpCommand, SlirpRequest, SlirpResult } from './messages.js'
 
@@ -6,7 +9,10 @@ import type { SlirpCommand, SlirpRequest, SlirpResult } from './messages.js'
 const REPLY_TIMEOUT_MS = 10_000
 /** Characters of it that are kept. */
 const KEPT = 4096
-/** Bytes read of it in a second: guests can make libslirp print a line for each frame. What the pipe does not take is lost. */
+/**
+ * Bytes read of it in a second: guests can make libslirp print a line for each frame. What the pipe does not take is
+ * lost.
+ */
 const READ_BYTES = 64 * 1024
 const PAUSE_MS = 1000
 

@@ -1,12 +1,13 @@
 /**
- * The port forwards of one slirp interface, as the main thread keeps them: those in force, which are in force again after a restart.
+ * The port forwards of one slirp interface, as the main thread keeps them: those in force, which are in force again
+ * after a restart.
  *
- * libslirp binds the host's sockets itself, in the slirp process. That one has no rights in the folders of others, so a unix socket is bound in
- * the process's own folder and moved from there to its path: the name of a bound socket may change. Where the path is on another file system,
- * a symbolic link to the socket stands there instead.
+ * libslirp binds the host's sockets itself, in the slirp process. That one has no rights in the folders of others, so a
+ * unix socket is bound in the process's own folder and moved from there to its path: the name of a bound socket may
+ * change. Where the path is on another file system, a symbolic link to the socket stands there instead.
  *
- * A process gets the right to bind unix sockets, and ports below 1024, only while a forward asks for it: the first such forward starts the
- * process anew, and guests lose their connections.
+ * A process gets the right to bind unix sockets, and ports below 1024, only while a forward asks for it: the first such
+ * forward starts the process anew, and guests lose their connections.
  */
 import { lchownSync, lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -153,7 +154,10 @@ export class Forwards {
     return { ...forward, host: join(folder, socket) }
   }
 
-  /** Moves the socket, which has mode 0600, to its path. The process may have put something else there: nothing here follows a link. */
+  /**
+   * Moves the socket, which has mode 0600, to its path. The process may have put something else there: nothing here
+   * follows a link.
+   */
   #place(path: string): void {
     const socket = join(this.#parts.folder, this.#sockets.get(path) as string)
     try {

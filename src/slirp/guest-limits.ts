@@ -1,6 +1,6 @@
 /**
- * Tells the operator when guests are refused for want of connections or of DHCP addresses. It looks at counters once a second, so a guest
- * that asks in a loop causes one finding, which ends by itself when the asking does.
+ * Tells the operator when guests are refused for want of connections or of DHCP addresses. It looks at counters once a
+ * second, so a guest that asks in a loop causes one finding, which ends by itself when the asking does.
  */
 import { type SlirpConfig, slirpLeases } from '../config/interfaces/slirp.js'
 import type { OwnFindings } from '../transports/transport.js'

@@ -1,11 +1,12 @@
 /**
  * DHCP leases that outlive the slirp process.
  *
- * libslirp gives the first free of its sixteen addresses and binds it to the client's MAC address for as long as it lives; it has no call
- * to enter a lease. So the process looks at the acknowledgements that libslirp sends and tells the switch, which remembers them. When
- * the process starts again, it enters them by the way a client would: a DHCPREQUEST that asks for the address (RFC 2131 section 4.3.2,
- * INIT-REBOOT), before any frame of a guest. libslirp's bootp.c then binds the address to the MAC address and enters both in its ARP table, so
- * that forwards find the guest too; its answers are dropped.
+ * libslirp gives the first free of its sixteen addresses and binds it to the client's MAC address for as long as it
+ * lives; it has no call to enter a lease. So the process looks at the acknowledgements that libslirp sends and tells
+ * the switch, which remembers them. When the process starts again, it enters them by the way a client would: a
+ * DHCPREQUEST that asks for the address (RFC 2131 section 4.3.2, INIT-REBOOT), before any frame of a guest. libslirp's
+ * bootp.c then binds the address to the MAC address and enters both in its ARP table, so that forwards find the guest
+ * too; its answers are dropped.
  */
 import { slirpLeases } from '../config/interfaces/slirp-leases.js'
 import { formatMac, highOf, lowOf, macHigh, macLow, parseMac, SOURCE } from '../wire/ethernet.js'

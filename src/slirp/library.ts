@@ -1,15 +1,17 @@
 /**
- * libslirp, found and bound. It is the user-mode network of QEMU, podman and others: TCP/IP towards the guests, plain sockets
- * towards the host, so it needs no privilege.
+ * libslirp, found and bound. It is the user-mode network of QEMU, podman and others: TCP/IP towards the guests, plain
+ * sockets towards the host, so it needs no privilege.
  *
- * The library is not ours to bring: every distribution has it, QEMU depends on it. Its interface grew by versions of one
- * structure, `SlirpConfig`; the newest one that both the library and this file know is used, at most 4. Pointers are
- * numbers, as everywhere (see os/native-memory.ts).
+ * The library is not ours to bring: every distribution has it, QEMU depends on it. Its interface grew by versions of
+ * one structure, `SlirpConfig`; the newest one that both the library and this file know is used, at most 4. Pointers
+ * are numbers, as everywhere (see os/native-memory.ts).
  */
 import koffi from 'koffi'
 import { OperatorError } from '../errors.js'
 
-/** Each name the dynamic linker is asked for, in this order. Homebrew's folders are not among those it searches itself. */
+/**
+ * Each name the dynamic linker is asked for, in this order. Homebrew's folders are not among those it searches itself.
+ */
 const fileNames: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   linux: ['libslirp.so.0'],
   darwin: [
@@ -32,9 +34,10 @@ const configVersions: readonly { since: readonly [number, number]; version: numb
 ]
 
 /**
- * Memory faults that a guest can reach, with the first release that does not have them. Distributions mend some without a new number.
- * Sources: libslirp's CHANGELOG.md (4.6.0), the advisories of the CVE numbers. The fragment fault was seen with 4.7.0: a last IPv4 fragment
- * that comes before the first one writes through a pointer of the guest's; which release mends it is not known.
+ * Memory faults that a guest can reach, with the first release that does not have them. Distributions mend some without
+ * a new number. Sources: libslirp's CHANGELOG.md (4.6.0), the advisories of the CVE numbers. The fragment fault was
+ * seen with 4.7.0: a last IPv4 fragment that comes before the first one writes through a pointer of the guest's; which
+ * release mends it is not known.
  */
 const faults: readonly { readonly mended: readonly [number, number, number]; readonly name: string }[] = [
   { mended: [4, 6, 0], name: 'CVE-2021-3592 to 3595' },
@@ -84,7 +87,10 @@ export interface SlirpLibrary {
   readonly removeForward4: Call
 }
 
-/** As C lays it out; `uint32` and arrays of it stand for `struct in_addr` and `struct in6_addr`, which hold network order. */
+/**
+ * As C lays it out; `uint32` and arrays of it stand for `struct in_addr` and `struct in6_addr`, which hold network
+ * order.
+ */
 const in6Addr = koffi.array('uint32_t', 4)
 export const slirpConfig = koffi.struct('SlirpConfig', {
   version: 'uint32_t',

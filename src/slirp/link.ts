@@ -1,11 +1,11 @@
 /**
- * The stack's end of the socketpair that joins it to the data plane. Frames have a length of four bytes, big-endian, in front,
- * as on QEMU's stream netdev.
+ * The stack's end of the socketpair that joins it to the data plane. Frames have a length of four bytes, big-endian, in
+ * front, as on QEMU's stream netdev.
  *
- * Reads are large: one fills a buffer with whatever has gathered, and frames are handed on from where they lie. What the stack sends is
- * gathered in another buffer and written once a turn. When the data plane does not keep up, the buffer fills; `isCongested` says
- * so long before, and the loop then stops reading from the host's sockets, so that TCP slows down instead of losing. What comes all the
- * same and does not fit is dropped and counted.
+ * Reads are large: one fills a buffer with whatever has gathered, and frames are handed on from where they lie. What
+ * the stack sends is gathered in another buffer and written once a turn. When the data plane does not keep up, the
+ * buffer fills; `isCongested` says so long before, and the loop then stops reading from the host's sockets, so that TCP
+ * slows down instead of losing. What comes all the same and does not fit is dropped and counted.
  */
 import { closeDescriptor, errno, libc, read, write } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'

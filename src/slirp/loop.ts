@@ -1,15 +1,18 @@
 /**
- * What the slirp process does, turn by turn: wait until the data plane, the switch or one of the host's sockets has something; give
- * the stack what came from the guests; let it serve its sockets; write what it sends in one go.
+ * What the slirp process does, turn by turn: wait until the data plane, the switch or one of the host's sockets has
+ * something; give the stack what came from the guests; let it serve its sockets; write what it sends in one go.
  *
- * Node's event loop cannot watch libslirp's sockets, so the process sleeps in a poll(2) of its own and never returns to that loop.
+ * Node's event loop cannot watch libslirp's sockets, so the process sleeps in a poll(2) of its own and never returns to
+ * that loop.
  */
 import type { Admission } from './admission.js'
 import type { SlirpLink } from './link.js'
 import { POLLIN, POLLOUT, PollSet } from './poll-set.js'
 import type { SlirpStack } from './stack.js'
 
-/** While the data plane does not keep up: how long to wait for it before libslirp's clock has to go on. Milliseconds. */
+/**
+ * While the data plane does not keep up: how long to wait for it before libslirp's clock has to go on. Milliseconds.
+ */
 const CONGESTED_WAIT_MS = 50
 
 export interface SlirpLoopParts {

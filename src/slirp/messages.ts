@@ -1,9 +1,9 @@
 /**
- * What the switch and the slirp process say to each other: JSON behind a length of four bytes, on a unix stream socket. Link descriptors go
- * by a socket of their own (os/descriptor-passing.ts).
+ * What the switch and the slirp process say to each other: JSON behind a length of four bytes, on a unix stream socket.
+ * Link descriptors go by a socket of their own (os/descriptor-passing.ts).
  *
- * The process trusts what the switch says. The switch does not trust what the process says, which a guest may have taken over:
- * messages are bounded, checked, and change nothing but what is shown and which leases are remembered.
+ * The process trusts what the switch says. The switch does not trust what the process says, which a guest may have
+ * taken over: messages are bounded, checked, and change nothing but what is shown and which leases are remembered.
  */
 import type { Forward } from '../config/forwards.js'
 import type { SlirpConfig } from '../config/interfaces/slirp.js'

@@ -1,10 +1,10 @@
 /**
- * Whether the name server that libslirp asks for guests can be used. libslirp takes the first IPv4 address after "nameserver" in
- * /etc/resolv.conf (slirp.c, get_dns_addr) and never another one, so a list of IPv6 addresses, or a first one that is dead, leaves
- * guests without names while the host resolves them well.
+ * Whether the name server that libslirp asks for guests can be used. libslirp takes the first IPv4 address after
+ * "nameserver" in /etc/resolv.conf (slirp.c, get_dns_addr) and never another one, so a list of IPv6 addresses, or a
+ * first one that is dead, leaves guests without names while the host resolves them well.
  *
- * The server is asked for the servers of the root, once when the interface opens. While there is something to complain about, and after the file
- * has changed, it is asked again every minute.
+ * The server is asked for the servers of the root, once when the interface opens. While there is something to complain
+ * about, and after the file has changed, it is asked again every minute.
  */
 import { createSocket } from 'node:dgram'
 import { readFileSync, statSync } from 'node:fs'

@@ -1,9 +1,10 @@
 /**
- * The socket pairs between the slirp process and the data plane. One end goes to the process, which owns it from then on; the other is a
- * connection of the stream endpoint and belongs to the main thread.
+ * The socket pairs between the slirp process and the data plane. One end goes to the process, which owns it from then
+ * on; the other is a connection of the stream endpoint and belongs to the main thread.
  *
- * When either side is replaced, the stream is out of step, so the pair is replaced too, under the same port. The data plane's end of the
- * old pair is closed only when the data plane says that it has let go, and until then it takes no other.
+ * When either side is replaced, the stream is out of step, so the pair is replaced too, under the same port. The data
+ * plane's end of the old pair is closed only when the data plane says that it has let go, and until then it takes no
+ * other.
  */
 import type { EndpointMessage } from '../dataplane/messages.js'
 import type { Layout } from '../os/layout.js'

@@ -1,6 +1,6 @@
 /**
- * The descriptors of one turn, for poll(2). Filled anew each turn, as libslirp wants it: which of its sockets it waits for
- * depends on how full their buffers are.
+ * The descriptors of one turn, for poll(2). Filled anew each turn, as libslirp wants it: which of its sockets it waits
+ * for depends on how full their buffers are.
  */
 import { errno, pollDescriptors } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'

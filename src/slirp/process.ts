@@ -1,10 +1,10 @@
 /**
  * The slirp process as the switch sees it: started, told things, watched, stopped, and started again when it dies.
  *
- * Its faults are contained: the process has its own address space, descriptors and user (confine.ts). When it dies by whatever cause, the
- * kernel closes its end of the link, so the data plane takes the port down at once; a new process gets a new link, the leases that the old
- * one gave, and its forwards. Connections of guests to the outside do not survive. A process that keeps dying is started again
- * ever more slowly, but never given up.
+ * Its faults are contained: the process has its own address space, descriptors and user (confine.ts). When it dies by
+ * whatever cause, the kernel closes its end of the link, so the data plane takes the port down at once; a new process
+ * gets a new link, the leases that the old one gave, and its forwards. Connections of guests to the outside do not
+ * survive. A process that keeps dying is started again ever more slowly, but never given up.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chownSync, mkdirSync, rmSync } from 'node:fs'
@@ -33,8 +33,8 @@ const STABLE_MS = 10_000
 const START_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 2_000
 /**
- * V8's own part of the memory, in MiB: what is allocated at start is a tenth of it. No threads for compiling and collecting, which a
- * loop that allocates nothing does not need.
+ * V8's own part of the memory, in MiB: what is allocated at start is a tenth of it. No threads for compiling and
+ * collecting, which a loop that allocates nothing does not need.
  */
 const NODE_OPTIONS = ['--max-old-space-size=64', '--v8-pool-size=0', '--no-warnings']
 /** The rest of the environment has tokens and other people's settings in it. */
@@ -178,7 +178,8 @@ export class SlirpProcess {
       this.started = result.started
       // Not before: until it serves, its port is down.
       this.#passLink(links)
-      // Last: the end of a process that runs starts another, and one that failed until here is its caller's to try again.
+      // Last: the end of a process that runs starts another, and one that failed until here is its caller's to try
+      // again.
       this.#running = running
     } catch (error) {
       child.kill('SIGKILL')
@@ -211,7 +212,8 @@ export class SlirpProcess {
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', links],
     })
-    // Without a listener an error ends the switch. Where no descriptor is left, Node.js makes no streams, and says so a moment later.
+    // Without a listener an error ends the switch. Where no descriptor is left, Node.js makes no streams, and says so a
+    // moment later.
     child.on('error', () => {})
     if ((child.stdio as unknown) === undefined)
       throw new Error('there are no open files left to start it (LimitNOFILE=, ulimit -n)')

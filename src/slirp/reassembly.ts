@@ -1,16 +1,18 @@
 /**
  * Puts the fragments of IPv4 datagrams together before libslirp, so that libslirp sees whole datagrams and no fragment.
  *
- * libslirp 4.7.0 (ip_input.c, ip_reass) makes a queue for the fragment that arrives first, links the fragment into it through a pointer of
- * another type, and then asks the queue whether the datagram is whole. A compiler may assume that the two do not overlap, and
- * Debian's build takes the queue for still empty, thus for whole: where the first to arrive is a last fragment (no "more fragments"),
- * the next line writes through whatever a guest left in that memory. Admitting only some sequences would rest on what each compiler made
- * of this code. Whole datagrams keep all of it out of reach, in every release.
+ * libslirp 4.7.0 (ip_input.c, ip_reass) makes a queue for the fragment that arrives first, links the fragment into it
+ * through a pointer of another type, and then asks the queue whether the datagram is whole. A compiler may assume that
+ * the two do not overlap, and Debian's build takes the queue for still empty, thus for whole: where the first to arrive
+ * is a last fragment (no "more fragments"), the next line writes through whatever a guest left in that memory.
+ * Admitting only some sequences would rest on what each compiler made of this code. Whole datagrams keep all of it out
+ * of reach, in every release.
  *
  * It is fixed memory: `SLOTS` datagrams at a time, each of the largest size, `SLOTS_PER_GUEST` for one MAC address, for
- * `LIFETIME_MS`. A guest that wants more loses its oldest; when all are taken, the oldest of the guest with the most goes. Fragments come in
- * any order. What came first counts: a fragment of which any byte is there already is refused, so no two readings of a datagram exist.
- * The source MAC address is a part of the key, so no guest completes another's datagram.
+ * `LIFETIME_MS`. A guest that wants more loses its oldest; when all are taken, the oldest of the guest with the most
+ * goes. Fragments come in any order. What came first counts: a fragment of which any byte is there already is refused,
+ * so no two readings of a datagram exist. The source MAC address is a part of the key, so no guest completes another's
+ * datagram.
  */
 import { NativeMemory } from '../os/native-memory.js'
 import { PASS, type RefusalCounts, Refuse } from './refusals.js'
@@ -43,7 +45,10 @@ const shortestFirst = (protocol: number): number =>
   protocol === TCP ? 20 : protocol === UDP || protocol === ICMP ? 8 : 1
 
 export class Reassembly {
-  /** Of the datagram that `add` completed: where its frame begins in `bytes`, its length, its address for C. Good until the next call. */
+  /**
+   * Of the datagram that `add` completed: where its frame begins in `bytes`, its length, its address for C. Good until
+   * the next call.
+   */
   offset = 0
   length = 0
   address = 0
@@ -79,8 +84,9 @@ export class Reassembly {
   }
 
   /**
-   * Takes a fragment whose header is valid: the frame at `frame`, its IP header of `headerLength` behind the Ethernet header, its packet up
-   * to `end`. Returns PASS when it completed a datagram, `KEPT` when it waits for others, or why it is refused.
+   * Takes a fragment whose header is valid: the frame at `frame`, its IP header of `headerLength` behind the Ethernet
+   * header, its packet up to `end`. Returns PASS when it completed a datagram, `KEPT` when it waits for others, or why
+   * it is refused.
    */
   add(bytes: Uint8Array, frame: number, headerLength: number, end: number, guest: number, now: number): number {
     const at = frame + ETHERNET

@@ -1,4 +1,7 @@
-/** Why a guest's frame is kept from libslirp: one counter for each reason. The names are what users see in the facts of the interface. */
+/**
+ * Why a guest's frame is kept from libslirp: one counter for each reason. The names are what users see in the facts of
+ * the interface.
+ */
 export const refusals = [
   /** To another station, or of a kind that libslirp does not serve. Any network card ignores such frames. */
   'not-ours',
@@ -28,12 +31,16 @@ export const refusals = [
   'dhcp-share',
   /** It would open a connection, and its guest has its share of them. */
   'connections',
-  /** A TCP segment that could bring a connection to the sequence number that libslirp cannot bear (sequence-guard.ts). */
+  /**
+   * A TCP segment that could bring a connection to the sequence number that libslirp cannot bear (sequence-guard.ts).
+   */
   'sequence',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
-/** What becomes of a frame: `pass`, `opens` where it may open a socket, otherwise 2 and its place among the refusals. */
+/**
+ * What becomes of a frame: `pass`, `opens` where it may open a socket, otherwise 2 and its place among the refusals.
+ */
 export const PASS = 0
 export const OPENS = 1
 const FIRST = 2

@@ -1,8 +1,8 @@
 /**
- * Keeps libslirp from a sequence number that it cannot bear. tcp_reass of libslirp 4.7.0 (tcp_input.c) hands on segments
- * that waited for an earlier one, and its loop is to end at the head of their list. It compares with the wrong pointer,
- * so it takes the head, which lies in the connection's control block, for another segment whenever "its sequence number"
- * is the number expected next. It then reads an mbuf from a wild address.
+ * Keeps libslirp from a sequence number that it cannot bear. tcp_reass of libslirp 4.7.0 (tcp_input.c) hands on
+ * segments that waited for an earlier one, and its loop is to end at the head of their list. It compares with the wrong
+ * pointer, so it takes the head, which lies in the connection's control block, for another segment whenever "its
+ * sequence number" is the number expected next. It then reads an mbuf from a wild address.
  *
  * What it reads as the head's sequence number are the four bytes at `t_template + 28` (tcpcb, tcpiphdr; the same on
  * machines of 32 and of 64 bits): zero for IPv4, bytes 4 to 7 of the guest's address for IPv6, in the order of this
@@ -10,10 +10,10 @@
  * end there. So none may, not even after libslirp has cut it to its window:
  *
  * - **Data that cross the number** pass where libslirp says that its window takes all of them. It is asked at that
- *   moment, by an old segment without data, which it answers at once with an acknowledgement. Otherwise the segment is cut
- *   one byte before the number. A guest that keeps to the window, as all honest ones do, is not cut.
- * - **Data that end on the number, or a FIN on it**, cannot be given in any form: libslirp does not say which state makes
- *   them safe. The connection is reset at both ends. This meets one segment in 2^32: an upload of some terabytes.
+ *   moment, by an old segment without data, which it answers at once with an acknowledgement. Otherwise the segment is
+ *   cut one byte before the number. A guest that keeps to the window, as all honest ones do, is not cut.
+ * - **Data that end on the number, or a FIN on it**, cannot be given in any form: libslirp does not say which state
+ *   makes them safe. The connection is reset at both ends. This meets one segment in 2^32: an upload of some terabytes.
  * - **Data on a SYN** that reach the number are left out; the guest sends them again.
  */
 import { NativeMemory } from '../os/native-memory.js'
@@ -47,7 +47,10 @@ export class SequenceGuard {
     this.#give = give
   }
 
-  /** Whether libslirp may not get the segment as it is. It lies at `at` of `bytes`, up to `end`, in an IP packet at `ip`. */
+  /**
+   * Whether libslirp may not get the segment as it is. It lies at `at` of `bytes`, up to `end`, in an IP packet at
+   * `ip`.
+   */
   concerns(bytes: Uint8Array, ip: number, at: number, end: number): boolean {
     const flags = bytes[at + 13]
     const length = end - at - headerOf(bytes, at)
@@ -58,8 +61,8 @@ export class SequenceGuard {
   }
 
   /**
-   * Gives libslirp what it may get of a segment that `concerns` says yes to; the frame is at `frame` of `bytes` and at `address` for C.
-   * The frame is changed. False where some of the segment, or all of it, was kept back.
+   * Gives libslirp what it may get of a segment that `concerns` says yes to; the frame is at `frame` of `bytes` and at
+   * `address` for C. The frame is changed. False where some of the segment, or all of it, was kept back.
    */
   admit(bytes: Uint8Array, frame: number, at: number, end: number, address: number): boolean {
     const ip = frame + IP
@@ -91,7 +94,9 @@ export class SequenceGuard {
     return false
   }
 
-  /** A frame that libslirp sends. Only what it sends while it is asked counts: then it cannot be of a connection before. */
+  /**
+   * A frame that libslirp sends. Only what it sends while it is asked counts: then it cannot be of a connection before.
+   */
   hear(bytes: Uint8Array, offset: number): void {
     if (!this.#isAsking) return
     const ip = offset + IP

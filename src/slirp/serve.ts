@@ -1,6 +1,7 @@
 /**
- * What the slirp process does once it may read no more than its program: it takes what the switch hands over, gives up its rights, and runs the
- * loop until told to stop. It ends by itself when the switch is gone: then the command socket is at its end.
+ * What the slirp process does once it may read no more than its program: it takes what the switch hands over, gives up
+ * its rights, and runs the loop until told to stop. It ends by itself when the switch is gone: then the command socket
+ * is at its end.
  */
 import { sharedClock } from '../dataplane/clock.js'
 import { OperatorError } from '../errors.js'

@@ -1,6 +1,6 @@
 /**
- * Memory that libslirp and this process share: the table of callbacks that libslirp keeps a pointer to, and the time. Beside it counters, for
- * people.
+ * Memory that libslirp and this process share: the table of callbacks that libslirp keeps a pointer to, and the time.
+ * Beside it counters, for people.
  *
  *     0    struct SlirpCb, eleven pointers
  *     88   the time in nanoseconds, 64-bit integer
@@ -97,7 +97,10 @@ export type SlirpCounters = Pick<SharedState, 'dropped' | 'guestError'>
 
 const countNames = [...counterNames, ...refusals, 'refused'] as const
 
-/** Counts that another process tells: known names and whole numbers only, 0 for all else. Null: it has not said anything yet. */
+/**
+ * Counts that another process tells: known names and whole numbers only, 0 for all else. Null: it has not said anything
+ * yet.
+ */
 export function countsOf(told: Partial<Record<string, unknown>> | null): SlirpCounts {
   return Object.fromEntries(countNames.map(name => [name, countOf(told?.[name])])) as SlirpCounts
 }

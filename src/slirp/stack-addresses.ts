@@ -1,7 +1,8 @@
 /**
- * The addresses that one stack of libslirp has: its gateway and its name server, in IPv4 and IPv6, and the MAC addresses that it answers
- * from. libslirp makes a MAC address of 52:55 and the four bytes of an IPv4 address, or of 52:56 and the last four bytes of an
- * IPv6 address (slirp.c, ip6.h). A VM may have one that begins alike (those of lima do), so all six bytes are compared.
+ * The addresses that one stack of libslirp has: its gateway and its name server, in IPv4 and IPv6, and the MAC
+ * addresses that it answers from. libslirp makes a MAC address of 52:55 and the four bytes of an IPv4 address, or of
+ * 52:56 and the last four bytes of an IPv6 address (slirp.c, ip6.h). A VM may have one that begins alike (those of lima
+ * do), so all six bytes are compared.
  */
 import type { SlirpConfig } from '../config/interfaces/slirp.js'
 import { parseIpv4, parseIpv6 } from '../wire/ip-address.js'

@@ -1,6 +1,6 @@
 /**
- * One TCP/IP stack of libslirp. Everything that happens in it happens inside one of the calls made here, and what it wants to say comes back
- * through callbacks during that call.
+ * One TCP/IP stack of libslirp. Everything that happens in it happens inside one of the calls made here, and what it
+ * wants to say comes back through callbacks during that call.
  */
 import koffi from 'koffi'
 import { type Forward, parseForwardEnd } from '../config/forward-end.js'
@@ -183,7 +183,8 @@ export class SlirpStack {
     const { address, prefixLength } = parseIpv4Interface(config.network) as Ipv4Interface
     const zero = [0, 0, 0, 0]
     const { ipv6 } = config
-    // DHCP names a name server in any case. Without one of ours it is the gateway, which answers where the host's loopback is open.
+    // DHCP names a name server in any case. Without one of ours it is the gateway, which answers where the host's
+    // loopback is open.
     const dns = config.dns === false ? config.gateway : config.dns
     return {
       version,

@@ -1,4 +1,7 @@
-/** slirp: the main thread's half. It starts the process, joins it to the data plane, keeps the forwards, and tells the operator. */
+/**
+ * slirp: the main thread's half. It starts the process, joins it to the data plane, keeps the forwards, and tells the
+ * operator.
+ */
 import { join } from 'node:path'
 import { accountNumber } from '../config/accounts.js'
 import type { Forward } from '../config/forwards.js'

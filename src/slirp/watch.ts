@@ -1,12 +1,13 @@
 /**
  * Watches a slirp process that runs, once a second:
  *
- * - It hangs when five looks in a row found the last question unanswered. Looks are counted, not time: when the switch itself was
- *   stopped for a while (a debugger, a laptop that slept), that is one look.
- * - It leaks when its resident memory is over BASE_MIB and what its connections may hold. Measured: 52 MiB after start. A TCP connection
- *   holds at most 256 KiB in libslirp's buffers (128 KiB in each direction); twice that is allowed. Linux only.
- * - Its name servers are outdated when /etc/resolv.conf is another file than at its start: Landlock lets it read the one that was there
- *   (confine.ts).
+ * - It hangs when five looks in a row found the last question unanswered. Looks are counted, not time: when the switch
+ *   itself was stopped for a while (a debugger, a laptop that slept), that is one look.
+ * - It leaks when its resident memory is over BASE_MIB and what its connections may hold. Measured: 52 MiB after start.
+ *   A TCP connection holds at most 256 KiB in libslirp's buffers (128 KiB in each direction); twice that is allowed.
+ *   Linux only.
+ * - Its name servers are outdated when /etc/resolv.conf is another file than at its start: Landlock lets it read the
+ *   one that was there (confine.ts).
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'

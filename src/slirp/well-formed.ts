@@ -1,7 +1,7 @@
 /**
- * Whether what follows an IP header keeps to the rules of its protocol. libslirp checks most of this itself, and its faults have been where
- * it did not, so nothing reaches it that it would have to check. Each function gets the bytes from `at` up to, not including, `end`;
- * what lies behind `end` is another frame's.
+ * Whether what follows an IP header keeps to the rules of its protocol. libslirp checks most of this itself, and its
+ * faults have been where it did not, so nothing reaches it that it would have to check. Each function gets the bytes
+ * from `at` up to, not including, `end`; what lies behind `end` is another frame's.
  */
 const TCP = 6
 const TCP_HEADER = 20
@@ -74,7 +74,10 @@ export function isDhcp(bytes: Uint8Array, at: number, end: number): boolean {
   return true
 }
 
-/** Where the value of a DHCP option begins; -1 where there is none of at least that length. Only for what `isDhcp` accepts. */
+/**
+ * Where the value of a DHCP option begins; -1 where there is none of at least that length. Only for what `isDhcp`
+ * accepts.
+ */
 export function dhcpOption(bytes: Uint8Array, at: number, end: number, wanted: number, length: number): number {
   if (((half(bytes, at + BOOTP) << 16) | half(bytes, at + BOOTP + 2)) >>> 0 !== COOKIE) return -1
   let found = -1
@@ -111,7 +114,10 @@ export function headerChecksum(bytes: Uint8Array, at: number, length: number): n
   return folded(sumOf(bytes, at, at + length))
 }
 
-/** RFC 9293 section 3.1: of the segment from `at` to `end` and the pseudo-header of its IP packet at `ip`. 0 where it is right. */
+/**
+ * RFC 9293 section 3.1: of the segment from `at` to `end` and the pseudo-header of its IP packet at `ip`. 0 where it is
+ * right.
+ */
 export function tcpChecksum(bytes: Uint8Array, ip: number, at: number, end: number): number {
   const addresses = bytes[ip] >> 4 === 6 ? sumOf(bytes, ip + 8, ip + 40) : sumOf(bytes, ip + 12, ip + 20)
   return folded(TCP + (end - at) + addresses + sumOf(bytes, at, end))

@@ -1,6 +1,6 @@
 /**
- * Why a frame was not delivered. The names are label values of the metrics and fields of the API, so they are kept stable;
- * an index into these lists is the position of the counter in shared memory, so new reasons go to the end.
+ * Why a frame was not delivered. The names are label values of the metrics and fields of the API, so they are kept
+ * stable; an index into these lists is the position of the counter in shared memory, so new reasons go to the end.
  */
 
 /** Reasons decided at ingress: the frame goes nowhere. */

@@ -89,7 +89,9 @@ export function staticPlace(port: number): number {
   return port | STATIC
 }
 
-/** Place of a static entry whose port does not forward: nothing else may learn the address, and look-ups do not find it. */
+/**
+ * Place of a static entry whose port does not forward: nothing else may learn the address, and look-ups do not find it.
+ */
 export function reservedPlace(port: number): number {
   return port | STATIC | RESERVED
 }

@@ -1,17 +1,18 @@
 /**
- * One page of the filtering database, in order of address, in steps that keep the thread that asks for some milliseconds each,
- * however large the table is.
+ * One page of the filtering database, in order of address, in steps that keep the thread that asks for some
+ * milliseconds each, however large the table is.
  *
- * To copy and sort a table of a million addresses takes hundreds of milliseconds. Here the work is cut into steps: some read slots, then some
- * select. Selecting a page does not need a sorted table: as in quicksort, a range is parted in two by an address taken from it,
- * and only the part that the page lies in is parted again (Hoare's selection). The address is taken at random, so that guests, who
- * choose addresses, cannot choose the worst case. What is sorted in the end is the page.
+ * To copy and sort a table of a million addresses takes hundreds of milliseconds. Here the work is cut into steps: some
+ * read slots, then some select. Selecting a page does not need a sorted table: as in quicksort, a range is parted in
+ * two by an address taken from it, and only the part that the page lies in is parted again (Hoare's selection). The
+ * address is taken at random, so that guests, who choose addresses, cannot choose the worst case. What is sorted in the
+ * end is the page.
  *
- * Addresses that come and go between the first step and the last may be on the page or not, and `total` counts what the steps saw.
- * A table at rest is shown exactly.
+ * Addresses that come and go between the first step and the last may be on the page or not, and `total` counts what the
+ * steps saw. A table at rest is shown exactly.
  *
- * Measured with 1,048,576 entries, in CPU time of one run: a whole page costs an eighth of a copy (FdbReader.snapshot), and the longest
- * of its 70 steps a hundredth.
+ * Measured with 1,048,576 entries, in CPU time of one run: a whole page costs an eighth of a copy (FdbReader.snapshot),
+ * and the longest of its 70 steps a hundredth.
  */
 import { isStatic, portOf, staticPlace } from './fdb-memory.js'
 import type { FdbEntry, FdbReader } from './fdb-reader.js'

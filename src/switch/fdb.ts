@@ -272,7 +272,9 @@ export class Fdb {
     return Learned.moved
   }
 
-  /** `empty` ends the key's run; `reusable` is a slot of the run whose entry expired, possibly the key's own, or NONE. */
+  /**
+   * `empty` ends the key's run; `reusable` is a slot of the run whose entry expired, possibly the key's own, or NONE.
+   */
   #add(
     tag: number,
     keyLow: number,

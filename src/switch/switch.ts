@@ -250,8 +250,8 @@ export class Switch {
   }
 
   /**
-   * Keeps an address for a port that is not in the switch: its frames are learned on no port, and frames to it are unknown unicast.
-   * `addStatic` makes it the port's once that is there; `removePort` forgets it.
+   * Keeps an address for a port that is not in the switch: its frames are learned on no port, and frames to it are
+   * unknown unicast. `addStatic` makes it the port's once that is there; `removePort` forgets it.
    * @returns false when the FDB is full of static entries
    * @throws RangeError when no station can have the address
    */

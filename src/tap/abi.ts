@@ -4,8 +4,8 @@
  *     struct ifreq, 40 bytes:  name, NUL-padded @0..15 | union @16: flags (u16), mtu or ifindex (s32),
  *                              hardware address (family u16 @16, six octets @18)
  *
- * From include/uapi/linux/{if_tun,sockios,if,if_arp}.h; the same on x86_64 and arm64 (asm-generic/ioctl.h). TUNSETIFF says four bytes
- * in its number and takes all forty.
+ * From include/uapi/linux/{if_tun,sockios,if,if_arp}.h; the same on x86_64 and arm64 (asm-generic/ioctl.h). TUNSETIFF
+ * says four bytes in its number and takes all forty.
  */
 import { errno, libc } from '../os/libc.js'
 import { NativeMemory } from '../os/native-memory.js'

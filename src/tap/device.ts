@@ -1,9 +1,9 @@
 /**
- * One TAP: made, or attached to where there is one of this name, and set up by ioctl. A TAP that is not persistent is gone with its
- * last descriptor, however the process ends.
+ * One TAP: made, or attached to where there is one of this name, and set up by ioctl. A TAP that is not persistent is
+ * gone with its last descriptor, however the process ends.
  *
- * Without root a TAP can be attached to that somebody made persistent and gave to this user (`ip tuntap add dev tap0 mode tap user
- * me`). Its settings cannot be changed then; what is asked for has to be so already.
+ * Without root a TAP can be attached to that somebody made persistent and gave to this user (`ip tuntap add dev tap0
+ * mode tap user me`). Its settings cannot be changed then; what is asked for has to be so already.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'

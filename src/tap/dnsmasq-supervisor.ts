@@ -1,10 +1,11 @@
 /**
  * The parent of dnsmasq: a shell that starts it again when it ends, and ends it when the switch closes a pipe.
  *
- * The switch may have given root up by the time it stops or dies, and then it may not send a signal to dnsmasq, which runs as a user of its
- * own; the kernel does not pass on the switch's death either (PR_SET_PDEATHSIG is checked like a signal from the dying process). A pipe
- * needs no permission: however the switch ends, its end of the pipe closes. The shell runs as the user that dnsmasq runs as, with the same
- * capabilities, so it can also start dnsmasq again after the switch could not.
+ * The switch may have given root up by the time it stops or dies, and then it may not send a signal to dnsmasq, which
+ * runs as a user of its own; the kernel does not pass on the switch's death either (PR_SET_PDEATHSIG is checked like a
+ * signal from the dying process). A pipe needs no permission: however the switch ends, its end of the pipe closes. The
+ * shell runs as the user that dnsmasq runs as, with the same capabilities, so it can also start dnsmasq again after the
+ * switch could not.
  *
  *     descriptor 0    the pipe; nothing is ever written to it
  *     descriptor 2    what dnsmasq and the shell say

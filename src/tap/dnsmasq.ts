@@ -1,11 +1,12 @@
 /**
  * DHCP and DNS for the guests: dnsmasq, below a supervisor that starts it again when it ends (dnsmasq-supervisor.ts).
  *
- * dnsmasq reads what guests send, so it does not run as root: setpriv gives it another user, the three capabilities it works with, and no
- * way to more. It ends with the switch, however the switch ends.
+ * dnsmasq reads what guests send, so it does not run as root: setpriv gives it another user, the three capabilities it
+ * works with, and no way to more. It ends with the switch, however the switch ends.
  *
- * The leases are in a file that root keeps (records.ts), in a folder that dnsmasq's user cannot enter. It gets the open file as its
- * standard input, and is told that its leases are there. It reads no configuration of the system's own dnsmasq.
+ * The leases are in a file that root keeps (records.ts), in a folder that dnsmasq's user cannot enter. It gets the open
+ * file as its standard input, and is told that its leases are there. It reads no configuration of the system's own
+ * dnsmasq.
  */
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, fchownSync, readFileSync } from 'node:fs'
@@ -51,7 +52,10 @@ export interface DnsmasqMachine {
 const RESOLV_CONF = '/etc/resolv.conf'
 const CAPABILITIES = ['net_admin', 'net_raw', 'net_bind_service'].map(name => `+${name}`).join(',')
 
-/** Arguments of setpriv that come before the program. `account`: the user it becomes; null leaves that, where we are not root. */
+/**
+ * Arguments of setpriv that come before the program. `account`: the user it becomes; null leaves that, where we are not
+ * root.
+ */
 export function setprivArguments(account: { uid: number; gid: number } | null): string[] {
   const who =
     account === null

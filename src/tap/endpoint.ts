@@ -1,13 +1,16 @@
 /**
- * A TAP: the data plane's half. One descriptor, one port. A TAP has no call for several frames, so each is a write(2), and a read(2)
- * while they come one by one; where many came the last time, as many reads are made at once through a ring.
+ * A TAP: the data plane's half. One descriptor, one port. A TAP has no call for several frames, so each is a write(2),
+ * and a read(2) while they come one by one; where many came the last time, as many reads are made at once through a
+ * ring.
  *
- * The port is up while the interface is. When somebody takes it down, write fails with EIO, and poll(2) calls it unwritable
- * (drivers/net/tun.c, tun_chr_poll: EPOLLOUT only with IFF_UP); the port goes down with it, and the clock looks once a second until
- * it is back. The first frame from the host says so as well. When somebody deletes it, the descriptor is an error for good (EBADFD),
- * and would be reported as ready for ever; it is let go, and the main thread told, which makes the TAP anew.
+ * The port is up while the interface is. When somebody takes it down, write fails with EIO, and poll(2) calls it
+ * unwritable (drivers/net/tun.c, tun_chr_poll: EPOLLOUT only with IFF_UP); the port goes down with it, and the clock
+ * looks once a second until it is back. The first frame from the host says so as well. When somebody deletes it, the
+ * descriptor is an error for good (EBADFD), and would be reported as ready for ever; it is let go, and the main thread
+ * told, which makes the TAP anew.
  *
- * What the kernel itself has to say (router solicitations, multicast reports, neighbour discovery) comes in as from any host.
+ * What the kernel itself has to say (router solicitations, multicast reports, neighbour discovery) comes in as from any
+ * host.
  */
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../dataplane/endpoint.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'

@@ -1,18 +1,19 @@
 /**
- * What this process changed on the machine, so that it can be changed back: by the process itself when an interface is closed, or by
- * the next start after SIGKILL or a crash.
+ * What this process changed on the machine, so that it can be changed back: by the process itself when an interface is
+ * closed, or by the next start after SIGKILL or a crash.
  *
  *     <records>/tap-<pid>.json    { process: { pid, startTime, bootId }, steps: [...] }
  *
- * Each step is in the file before it is done. A start reads the files of all other processes in the records folder (records.ts); where the
- * process is dead, it takes the steps back, the last one first, and removes the file. After a reboot there is nothing to take
- * back. What ends by itself with the process needs no entry: a TAP that is not persistent, its addresses and routes, its place in a
- * bridge, and dnsmasq, whose supervisor ends with our pipe.
+ * Each step is in the file before it is done. A start reads the files of all other processes in the records folder
+ * (records.ts); where the process is dead, it takes the steps back, the last one first, and removes the file. After a
+ * reboot there is nothing to take back. What ends by itself with the process needs no entry: a TAP that is not
+ * persistent, its addresses and routes, its place in a bridge, and dnsmasq, whose supervisor ends with our pipe.
  *
- * Some changes serve several interfaces: forwarding, and a bridge that we made. They are held; the last holder takes them back.
+ * Some changes serve several interfaces: forwarding, and a bridge that we made. They are held; the last holder takes
+ * them back.
  *
- * Once root is given up the process can neither change these things back nor write the file. The file stays, and the next start as root
- * takes back what is in it.
+ * Once root is given up the process can neither change these things back nor write the file. The file stays, and the
+ * next start as root takes back what is in it.
  */
 import { readdirSync } from 'node:fs'
 import { OperatorError } from '../errors.js'
@@ -49,8 +50,8 @@ export class UndoJournal {
   }
 
   /**
-   * Takes back what dead processes left. A step that cannot be taken back is logged, and not tried again. Throws OperatorError, before
-   * anything is taken back, where a record is not one of ours.
+   * Takes back what dead processes left. A step that cannot be taken back is logged, and not tried again. Throws
+   * OperatorError, before anything is taken back, where a record is not one of ours.
    */
   async recover(): Promise<void> {
     if (!this.#folder.isOurs) return
@@ -98,7 +99,10 @@ export class UndoJournal {
     this.#write()
   }
 
-  /** `take` is called for the first holder: it makes the change and returns the step, or null when there was nothing to change. */
+  /**
+   * `take` is called for the first holder: it makes the change and returns the step, or null when there was nothing to
+   * change.
+   */
   async hold(key: string, take: () => Promise<UndoStep | null>): Promise<void> {
     let hold = this.#holds.get(key)
     if (hold === undefined) {

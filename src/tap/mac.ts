@@ -1,6 +1,7 @@
 /**
- * Addresses for what has none in the configuration. The kernel would draw one at random, and after a restart the guests would go on
- * sending to the old one until they ask again; so ours come from who we are: this machine, this runtime directory, this name.
+ * Addresses for what has none in the configuration. The kernel would draw one at random, and after a restart the guests
+ * would go on sending to the old one until they ask again; so ours come from who we are: this machine, this runtime
+ * directory, this name.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,14 +1,16 @@
 /**
  * Network namespaces by name, as `ip netns` keeps them: a file in /run/netns for each.
  *
- * setns(2) moves only the thread that calls it, and what is opened there stays there: a TAP's descriptor, a socket for ioctls, the
- * files of /proc/sys/net, and a child, which inherits the namespace of the thread that forks. So nothing of ours has to live in the
- * namespace: the main thread goes there, does something that does not yield, and comes back before anything else can run on it. A
- * worker thread would do the same with more parts; one that ends badly would also end in the wrong place. Threads made meanwhile
- * would inherit the namespace, but only the main thread makes threads here, and not in between.
+ * setns(2) moves only the thread that calls it, and what is opened there stays there: a TAP's descriptor, a socket for
+ * ioctls, the files of /proc/sys/net, and a child, which inherits the namespace of the thread that forks. So nothing of
+ * ours has to live in the namespace: the main thread goes there, does something that does not yield, and comes back
+ * before anything else can run on it. A worker thread would do the same with more parts; one that ends badly would also
+ * end in the wrong place. Threads made meanwhile would inherit the namespace, but only the main thread makes threads
+ * here, and not in between.
  *
- * A main thread that could not come back would open sockets in somebody else's network, so the process ends instead. The kernel
- * asks the same privilege for both ways (CAP_SYS_ADMIN), so this does not happen to a process that was let in.
+ * A main thread that could not come back would open sockets in somebody else's network, so the process ends instead.
+ * The kernel asks the same privilege for both ways (CAP_SYS_ADMIN), so this does not happen to a process that was let
+ * in.
  */
 import { closeSync, openSync, statSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
@@ -22,7 +24,9 @@ const CLONE_NEWNET = 0x40000000
 
 const setns = libc.func('int setns(int fd, int type)') as unknown as (fd: number, type: number) => number
 
-/** Runs `task`, which must not be asynchronous, in the namespace of this name; null: where we are. Throws OperatorError. */
+/**
+ * Runs `task`, which must not be asynchronous, in the namespace of this name; null: where we are. Throws OperatorError.
+ */
 export function inNamespace<Result>(name: string | null, task: () => Result): Result {
   if (name === null) return task()
   const theirs = openNamespace(name)
@@ -41,8 +45,8 @@ export function inNamespace<Result>(name: string | null, task: () => Result): Re
 }
 
 /**
- * What tells one namespace from another, also from a later one of the same name: the inode of its file. Undefined when there is
- * none of this name.
+ * What tells one namespace from another, also from a later one of the same name: the inode of its file. Undefined when
+ * there is none of this name.
  */
 export function namespaceIdentity(name: string | null): string | undefined {
   try {

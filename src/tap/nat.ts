@@ -1,12 +1,13 @@
 /**
  * The packet filter of `mode: shared`, as one nftables table of our own, which nobody else's rules are mixed with.
  *
- * What it does: the guests' packets leave under the host's address; nobody beyond the host opens a connection to a guest, as behind any
- * NAT; a guest sends from an address of its network or not at all; nothing for 127.0.0.0/8 is taken from a guest, also where
- * route_localnet is on. Guests do reach the host's other addresses, as from any network the host is in. Only IPv4 is forwarded.
+ * What it does: the guests' packets leave under the host's address; nobody beyond the host opens a connection to a
+ * guest, as behind any NAT; a guest sends from an address of its network or not at all; nothing for 127.0.0.0/8 is
+ * taken from a guest, also where route_localnet is on. Guests do reach the host's other addresses, as from any network
+ * the host is in. Only IPv4 is forwarded.
  *
- * What it cannot do: a packet has to be accepted by every table. Where another one drops what it does not know (firewalld, ufw,
- * Docker's FORWARD policy), that one has to be told about the TAP: docs/interfaces.md.
+ * What it cannot do: a packet has to be accepted by every table. Where another one drops what it does not know
+ * (firewalld, ufw, Docker's FORWARD policy), that one has to be told about the TAP: docs/interfaces.md.
  */
 import { formatNetwork, type Ipv4Interface } from '../wire/ipv4-network.js'
 import { ProgramError, runProgram } from './programs.js'

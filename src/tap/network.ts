@@ -11,8 +11,8 @@ interface IpAddress {
 }
 
 /**
- * Whether the TAP has this address already. Throws OperatorError when the network has addresses in common with that of another
- * interface: the kernel would take both and reach one.
+ * Whether the TAP has this address already. Throws OperatorError when the network has addresses in common with that of
+ * another interface: the kernel would take both and reach one.
  */
 export async function hasAddress(netns: string | null, device: string, wanted: Ipv4Interface): Promise<boolean> {
   const links = JSON.parse(

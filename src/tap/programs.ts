@@ -1,6 +1,7 @@
 /**
- * Programs of the system that do what is not ours to do: addresses, routes and bridges (`ip`), packet filter and NAT (`nft`), DHCP and
- * DNS (`dnsmasq`). Each is a child process with a list of arguments, never a shell; `nft` reads its rules from standard input.
+ * Programs of the system that do what is not ours to do: addresses, routes and bridges (`ip`), packet filter and NAT
+ * (`nft`), DHCP and DNS (`dnsmasq`). Each is a child process with a list of arguments, never a shell; `nft` reads its
+ * rules from standard input.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'

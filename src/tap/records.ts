@@ -1,8 +1,8 @@
 /**
  * Where a switch keeps what it needs to know of a dead one: the journal (journal.ts) and the leases of dnsmasq.
  *
- * A root process acts on these records, so they lie where only root can write, beside the runtime directory and not in it: with
- * `process.user` the runtime directory belongs to the user that root's rights were given up for.
+ * A root process acts on these records, so they lie where only root can write, beside the runtime directory and not in
+ * it: with `process.user` the runtime directory belongs to the user that root's rights were given up for.
  *
  *     root              /run/tapswitch-root/<hash of the runtime directory>/
  *     any other user    the runtime directory, which is that user's alone

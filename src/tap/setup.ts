@@ -6,12 +6,13 @@
  *     shared     address, forwarding, packet filter and NAT, up, dnsmasq
  *     bridged    [make the bridge,] join it, no IPv6 on the TAP, up
  *
- * "Up" is late, so that nothing passes before the packet filter is in place, and nothing once it is taken away. Each step that would
- * outlive us is in the journal before it is done. A step that fails takes the ones before it back. On a TAP that was there before we
- * put back what we changed, unless it is configured to stay as it is set up (`persistent`).
+ * "Up" is late, so that nothing passes before the packet filter is in place, and nothing once it is taken away. Each
+ * step that would outlive us is in the journal before it is done. A step that fails takes the ones before it back. On a
+ * TAP that was there before we put back what we changed, unless it is configured to stay as it is set up
+ * (`persistent`).
  *
- * In mode `bridged` the TAP is a port, and the bridge is who speaks: without IPv6 on the TAP the kernel sends nothing through it that
- * no station sent.
+ * In mode `bridged` the TAP is a port, and the bridge is who speaks: without IPv6 on the TAP the kernel sends nothing
+ * through it that no station sent.
  */
 import type { TapConfig } from '../config/interfaces/tap.js'
 import { OperatorError } from '../errors.js'

@@ -1,9 +1,10 @@
 /**
  * Settings of the kernel under /proc/sys/net, read and written in a namespace. Names are paths below it.
  *
- * Forwarding is one switch for all interfaces: a packet that comes back from the world arrives on another interface than ours, so
- * turning it on for the TAP alone would not do. Turning it on or off also sets the same for each interface and flips
- * accept_redirects (net/ipv4/devinet.c, inet_forward_change), so all of these are noted before, and put back after.
+ * Forwarding is one switch for all interfaces: a packet that comes back from the world arrives on another interface
+ * than ours, so turning it on for the TAP alone would not do. Turning it on or off also sets the same for each
+ * interface and flips accept_redirects (net/ipv4/devinet.c, inet_forward_change), so all of these are noted before, and
+ * put back after.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

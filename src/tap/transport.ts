@@ -1,6 +1,6 @@
 /**
- * tap: the main thread's half. It sets the TAP up, and sets it up again when it was deleted: after a second, then at longer
- * and longer intervals, for ever. The port is the same one then, and down in between.
+ * tap: the main thread's half. It sets the TAP up, and sets it up again when it was deleted: after a second, then at
+ * longer and longer intervals, for ever. The port is the same one then, and down in between.
  */
 import type { TapConfig } from '../config/interfaces/tap.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'

@@ -1,6 +1,7 @@
 /**
- * The form of a journal's file, and what each step in it may say: no more than this program writes. A step names a setting, a table or a
- * bridge only as the code that makes the change would name it, so a record cannot lead to another file, table or bridge.
+ * The form of a journal's file, and what each step in it may say: no more than this program writes. A step names a
+ * setting, a table or a bridge only as the code that makes the change would name it, so a record cannot lead to another
+ * file, table or bridge.
  */
 import { z } from 'zod'
 import { LINK_NAME, NETNS_NAME } from '../config/interfaces/tap.js'

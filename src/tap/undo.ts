@@ -1,10 +1,10 @@
 /**
- * How each change to the machine is taken back. A change is described by data, not by a function, because the process that takes
- * it back may not be the one that made it.
+ * How each change to the machine is taken back. A change is described by data, not by a function, because the process
+ * that takes it back may not be the one that made it.
  *
- * Nothing is touched that is not ours: a table by the comment we put into it, a bridge by the MAC address we gave it, an interface by
- * its index, a setting only while it has the value we wrote, a namespace by the inode of its file. What is gone already is
- * taken back already.
+ * Nothing is touched that is not ours: a table by the comment we put into it, a bridge by the MAC address we gave it,
+ * an interface by its index, a setting only while it has the value we wrote, a namespace by the inode of its file. What
+ * is gone already is taken back already.
  */
 import { namespaceIdentity } from './namespace.js'
 import { runProgram } from './programs.js'

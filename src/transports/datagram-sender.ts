@@ -1,6 +1,6 @@
 /**
- * Sends runs of frames as datagrams, from where they lie in the pool. One for each data plane: it holds two message vectors,
- * one for sockets that are connected to their peer and one with an address in each header.
+ * Sends runs of frames as datagrams, from where they lie in the pool. One for each data plane: it holds two message
+ * vectors, one for sockets that are connected to their peer and one with an address in each header.
  */
 import type { FramePool } from '../dataplane/frame-pool.js'
 import { BATCH } from '../dataplane/receive-batch.js'

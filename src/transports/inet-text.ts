@@ -18,7 +18,9 @@ export function inetLabel(layout: Layout, raw: Uint8Array): string | null {
   return address === undefined ? null : formatInetAddress(address)
 }
 
-/** An IP address and port from the configuration, checked there. Throws OperatorError when its interface does not exist. */
+/**
+ * An IP address and port from the configuration, checked there. Throws OperatorError when its interface does not exist.
+ */
 export function literalAddress(text: string): InetAddress {
   const parsed = parseHostPort(text)
   const ip = parsed === undefined ? undefined : parseIp(parsed.host)

@@ -1,10 +1,11 @@
 /**
  * Frames through memory: the smallest transport there is, for tests and as an example of an endpoint.
  *
- * A `MemoryMedium` is the world outside: the test makes peers on it, sends from them, reads what they got. `MemoryEndpoint` is the
- * data plane's half, and each peer is one port, made by its first frame, as on a socket path with many VMs. The medium has one
- * descriptor, a waker that stays readable while frames wait, because descriptors are all the engine can wait for. Both halves
- * live in one thread and share objects, so no configuration offers this transport.
+ * A `MemoryMedium` is the world outside: the test makes peers on it, sends from them, reads what they got.
+ * `MemoryEndpoint` is the data plane's half, and each peer is one port, made by its first frame, as on a socket path
+ * with many VMs. The medium has one descriptor, a waker that stays readable while frames wait, because descriptors are
+ * all the engine can wait for. Both halves live in one thread and share objects, so no configuration offers this
+ * transport.
  */
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../dataplane/endpoint.js'
 import type { EndpointMessage, EndpointSpec } from '../dataplane/messages.js'

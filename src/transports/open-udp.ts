@@ -12,8 +12,8 @@ import type { TransportContext } from './transport.js'
 export type TunnelContext = Pick<TransportContext, 'os' | 'send' | 'report'>
 
 /**
- * Bytes asked for in both directions: 1800 frames of 1514 bytes as Linux counts them, five milliseconds of what the switch takes
- * in at full speed. Without CAP_NET_ADMIN Linux grants at most net.core.rmem_max and wmem_max.
+ * Bytes asked for in both directions: 1800 frames of 1514 bytes as Linux counts them, five milliseconds of what the
+ * switch takes in at full speed. Without CAP_NET_ADMIN Linux grants at most net.core.rmem_max and wmem_max.
  */
 export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 
@@ -47,11 +47,11 @@ export function openBoundUdp(layout: Layout, address: InetAddress, options: UdpS
 export const MAX_LANES = 16
 
 /**
- * More sockets on the address of this one, for receiving (receive-lanes.ts); all are closed by the caller. Empty where the system has no
- * such thing, or does not give them: one socket serves, too.
+ * More sockets on the address of this one, for receiving (receive-lanes.ts); all are closed by the caller. Empty where
+ * the system has no such thing, or does not give them: one socket serves, too.
  *
- * The first one was bound alone, so that an address that is in use was refused. What else has this user's rights may share the address from
- * now on; it could as well stop the switch.
+ * The first one was bound alone, so that an address that is in use was refused. What else has this user's rights may
+ * share the address from now on; it could as well stop the switch.
  */
 export function openLanes(
   layout: Layout,

@@ -1,6 +1,6 @@
 /**
- * Peers that are configured by name: looked up when the transport opens, and again every minute, since addresses behind names
- * change. A name that cannot be looked up any more keeps the address it had.
+ * Peers that are configured by name: looked up when the transport opens, and again every minute, since addresses behind
+ * names change. A name that cannot be looked up any more keeps the address it had.
  */
 import { lookup } from 'node:dns/promises'
 import { parseHostPort } from '../config/inet-address.js'

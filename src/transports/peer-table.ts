@@ -1,9 +1,10 @@
 /**
  * Who sent this datagram: socket address to peer, for each frame.
  *
- * An address is up to 110 bytes of path. Frames come in runs, so the sender of the last frame is compared first, word by word;
- * otherwise the words are hashed into a table that is at most half full. Addresses are compared in whole words with what is
- * beyond the length masked off, because the kernel leaves the bytes of an earlier, longer address behind it.
+ * An address is up to 110 bytes of path. Frames come in runs, so the sender of the last frame is compared first, word
+ * by word; otherwise the words are hashed into a table that is at most half full. Addresses are compared in whole words
+ * with what is beyond the length masked off, because the kernel leaves the bytes of an earlier, longer address behind
+ * it.
  */
 import { SOCKADDR_UN_STORAGE } from '../os/sockaddr-un.js'
 

@@ -1,4 +1,7 @@
-/** From the policy of a port as it is configured to what the data plane makes of it; the same for every transport and interface. */
+/**
+ * From the policy of a port as it is configured to what the data plane makes of it; the same for every transport and
+ * interface.
+ */
 import type { PortPolicyConfig } from '../config/config.js'
 import type { EgressPolicy } from '../dataplane/endpoint.js'
 

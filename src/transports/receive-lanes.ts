@@ -1,19 +1,21 @@
 /**
- * Receive queues for the peers of one UDP address, so that a peer that floods fills its own queue and not that of the others.
+ * Receive queues for the peers of one UDP address, so that a peer that floods fills its own queue and not that of the
+ * others.
  *
- * The kernel has one queue for a socket. What it throws away when the queue is full it chooses by when it came, so beside a flooder
- * nearly all of everyone's datagrams are lost, before the switch has seen them; no order of reading helps. So there are several sockets
- * on the address, the *lanes*, and a program in the kernel that chooses by the source (os/steering.ts). The engine reads one batch
- * of each lane that has something in a turn, and that is the fairness.
+ * The kernel has one queue for a socket. What it throws away when the queue is full it chooses by when it came, so
+ * beside a flooder nearly all of everyone's datagrams are lost, before the switch has seen them; no order of reading
+ * helps. So there are several sockets on the address, the *lanes*, and a program in the kernel that chooses by the
+ * source (os/steering.ts). The engine reads one batch of each lane that has something in a turn, and that is the
+ * fairness.
  *
- * Lane 0 is the *door*: every source that is not a peer comes by it, whatever it sends. Each peer gets one of the other lanes, the one
- * with the fewest peers; so as long as there are no more peers than lanes, each has its own. When a lane that peers share loses datagrams,
- * whoever was heard in it last, which is nearly always the one that floods it, keeps the lane, and the others move to quieter ones. That is looked
- * at once a second.
+ * Lane 0 is the *door*: every source that is not a peer comes by it, whatever it sends. Each peer gets one of the other
+ * lanes, the one with the fewest peers; so as long as there are no more peers than lanes, each has its own. When a lane
+ * that peers share loses datagrams, the peer that was heard in it last, which is nearly always the one that floods it,
+ * keeps the lane, and the others move to quieter ones. That is looked at once a second.
  *
- * A lane says nothing of who sent a datagram: the source of each is looked up, by whatever lane it came. So it does no harm that some come by
- * another one for a moment, before a program is attached. A peer that gets its lane while frames of it wait in the door may have a
- * few of them overtaken.
+ * A lane says nothing of who sent a datagram: the source of each is looked up, by whatever lane it came. So it does no
+ * harm that some come by another one for a moment, before a program is attached. A peer that gets its lane while frames
+ * of it wait in the door may have a few of them overtaken.
  *
  * Where the kernel has no such programs (macOS) there is one lane, and a flooder can push out others.
  */

@@ -22,8 +22,8 @@ export function unixFaults(layout: Layout): SendFault {
 }
 
 /**
- * Of an unconnected UDP socket: about this datagram, and the next may do better. No route, a firewall's refusal, an unresolved
- * neighbour: this frame is lost, and counted as such.
+ * Of an unconnected UDP socket: about this datagram, and the next may do better. No route, a firewall's refusal, an
+ * unresolved neighbour: this frame is lost, and counted as such.
  */
 export function inetFaults(layout: Layout): SendFault {
   return faults(layout, {
@@ -38,7 +38,10 @@ export function streamFaults(layout: Layout): SendFault {
   return faults(layout, {}, Fault.gone)
 }
 
-/** Decided once for each error number of this platform, looked up per error. `otherwise`: what those mean that are not named. */
+/**
+ * Decided once for each error number of this platform, looked up per error. `otherwise`: what those mean that are not
+ * named.
+ */
 function faults(
   { errno }: Layout,
   particular: Partial<Record<ErrorName, Fault>>,

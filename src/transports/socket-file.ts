@@ -1,10 +1,10 @@
 /**
  * Socket files: putting one in place, and taking it away again.
  *
- * A new socket is bound to a temporary name beside its path, gets its mode and owner there, and is then renamed over the
- * path. So there is no moment in which the path is missing (a client that connects just then would fail) or in which it is open
- * to more people than it should be. A file that a switch left behind when it was killed answers nobody and is replaced; one that
- * somebody listens on is refused.
+ * A new socket is bound to a temporary name beside its path, gets its mode and owner there, and is then renamed over
+ * the path. So there is no moment in which the path is missing (a client that connects just then would fail) or in
+ * which it is open to more people than it should be. A file that a switch left behind when it was killed answers nobody
+ * and is replaced; one that somebody listens on is refused.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -82,8 +82,8 @@ export function fileIdentity(path: Buffer): string | undefined {
 }
 
 /**
- * Sets mode and owner of a socket file, and of nothing else: in a folder that another user may write to, the path may be a link by
- * now, or another file. Throws OperatorError then.
+ * Sets mode and owner of a socket file, and of nothing else: in a folder that another user may write to, the path may
+ * be a link by now, or another file. Throws OperatorError then.
  */
 export function applyAccess({ permissions, owner, group }: SocketFileOptions, path: string): void {
   const wanted = owner !== null || group !== null

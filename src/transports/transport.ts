@@ -1,7 +1,7 @@
 /**
- * The main thread's half of what plugs into the switch, a transport (the guests' side) or an interface (the host's): it opens
- * and closes what lives outside the process (sockets, files, devices, child processes) and says how the data plane's half is made. See
- * dataplane/endpoint.ts for the other half.
+ * The main thread's half of what plugs into the switch, a transport (the guests' side) or an interface (the host's): it
+ * opens and closes what lives outside the process (sockets, files, devices, child processes) and says how the data
+ * plane's half is made. See dataplane/endpoint.ts for the other half.
  */
 import type { AttachmentConfig } from '../config/attachment.js'
 import type { InterfaceConfig, TransportConfig } from '../config/config.js'
@@ -17,7 +17,10 @@ export interface Transport<Config extends AttachmentConfig = TransportConfig | I
   readonly config: Config
   /** How it is reached, for people: a path, an address, a device. */
   readonly where: string
-  /** What was found out or negotiated, for people and programs: a mode, an MTU, an address range. Read whenever somebody asks. */
+  /**
+   * What was found out or negotiated, for people and programs: a mode, an MTU, an address range. Read whenever somebody
+   * asks.
+   */
   facts?(): Facts
   /** Port forwards that are in force now; absent where there is no such thing. */
   forwards?(): readonly Forward[]
@@ -25,7 +28,9 @@ export interface Transport<Config extends AttachmentConfig = TransportConfig | I
   addForward?(forward: Forward): Promise<void>
   /** Resolves to false when there is none. */
   removeForward?(forward: Pick<Forward, 'protocol' | 'host'>): Promise<boolean>
-  /** For the data plane; asked again whenever it is replaced. Null where there is nothing to attach, now and for good. */
+  /**
+   * For the data plane; asked again whenever it is replaced. Null where there is nothing to attach, now and for good.
+   */
   spec(index: number): Omit<EndpointSpec, 'ports'> | null
   /** From the data plane's half. */
   message(message: EndpointMessage): void
@@ -49,23 +54,32 @@ export interface TransportContext {
   readonly log: Logger
   /** Absolute; exists, 0700, ours. For files that are not configured by path. */
   readonly runtimeDir: string
-  /** The user that the switch goes on as (`process.user`), for child processes that need no rights; null where it stays who it is. */
+  /**
+   * The user that the switch goes on as (`process.user`), for child processes that need no rights; null where it stays
+   * who it is.
+   */
   readonly account: { readonly uid: number; readonly gid: number } | null
-  /** Paths of the HTTP server at which a client may go over to another protocol; the server may start later, or never. */
+  /**
+   * Paths of the HTTP server at which a client may go over to another protocol; the server may start later, or never.
+   */
   readonly upgrades: UpgradeRoutes
   /** Name of the switch; may change while it runs. */
   readonly switchName: () => string
   /** To the data plane's half; only after the transport was opened. */
   readonly send: SendToEndpoint
-  /** What is wrong with this transport or interface now, once for each cause; it ends when it is cleared, or with the transport. */
+  /**
+   * What is wrong with this transport or interface now, once for each cause; it ends when it is cleared, or with the
+   * transport.
+   */
   readonly findings: OwnFindings
   /** For the descriptors that the main thread opens for this transport's peers. */
   readonly descriptors: Pick<DescriptorShare, 'take' | 'give'>
   /** Something that happened and is over; what stays wrong is a finding. Not for what guests can cause at will. */
   readonly report: (event: TransportEvent) => void
   /**
-   * Runs a callback; what it throws is this transport's fault, is reported as such, and harms nothing else; then the answer is false. For
-   * callbacks that do not begin with a timer or promise of the transport: events of accepted sockets, of children, of foreign libraries.
+   * Runs a callback; what it throws is this transport's fault, is reported as such, and harms nothing else; then the
+   * answer is false. For callbacks that do not begin with a timer or promise of the transport: events of accepted
+   * sockets, of children, of foreign libraries.
    */
   readonly contain: Contain
 }
@@ -86,8 +100,8 @@ export function contained<Args extends unknown[]>(
 /** A transport's findings about itself. */
 export interface OwnFindings {
   /**
-   * `message` is one sentence that says what is wrong and the way out. Raised again it only counts, and the newest `message` is shown; so it may be
-   * raised at each attempt that fails.
+   * `message` is one sentence that says what is wrong and the way out. Raised again it only counts, and the newest
+   * `message` is shown; so it may be raised at each attempt that fails.
    */
   raise(finding: { readonly code: FindingCode; readonly message: string; readonly detail?: FindingDetail }): void
   /** Does nothing where the finding is not raised. */

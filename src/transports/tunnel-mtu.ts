@@ -1,5 +1,6 @@
 /**
- * What fits through a tunnel. A guest's packet travels as  outer IP + UDP + tunnel header + inner Ethernet header + packet:
+ * What fits through a tunnel. A guest's packet travels as  outer IP + UDP + tunnel header + inner Ethernet header +
+ * packet:
  *
  *                    IPv4  IPv6
  *     outer IP         20    40
@@ -7,8 +8,8 @@
  *     VXLAN             8     8      (not for plain udp)
  *     inner Ethernet   14    14
  *
- * so over a path of 1500 bytes a guest's MTU is at most 1450 (1430 over IPv6) with VXLAN, 1458 (1438) with plain UDP. Frames
- * with an 802.1Q tag take four bytes more.
+ * so over a path of 1500 bytes a guest's MTU is at most 1450 (1430 over IPv6) with VXLAN, 1458 (1438) with plain UDP.
+ * Frames with an 802.1Q tag take four bytes more.
  */
 import type { Layout } from '../os/layout.js'
 import type { InetAddress } from '../os/sockaddr-in.js'

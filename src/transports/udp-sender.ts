@@ -1,9 +1,11 @@
 /**
- * Sends runs of frames as UDP datagrams to one address, from where they lie in the pool. One for each data plane and socket kind.
+ * Sends runs of frames as UDP datagrams to one address, from where they lie in the pool. One for each data plane and
+ * socket kind.
  *
- * Frames of equal length that follow each other are one message, which the kernel cuts into datagrams (os/segment-vector.ts). It may refuse to:
- * when a frame does not fit the path, when the way out cannot compute checksums (EIO), when it is older than such messages. Then the same
- * frames are sent one by one; if that goes well, the fault was with the message, and it is not tried again for a while.
+ * Frames of equal length that follow each other are one message, which the kernel cuts into datagrams
+ * (os/segment-vector.ts). It may refuse to: when a frame does not fit the path, when the way out cannot compute
+ * checksums (EIO), when it is older than such messages. Then the same frames are sent one by one; if that goes well,
+ * the fault was with the message, and it is not tried again for a while.
  */
 import type { FramePool } from '../dataplane/frame-pool.js'
 import { BATCH } from '../dataplane/receive-batch.js'

@@ -1,11 +1,11 @@
 /**
  * How long the data plane goes on asking vmnet for frames after it has got the last one.
  *
- * Being told takes a dispatch queue, the main thread and a descriptor: 80 us at best, and as long as the main thread is busy at
- * worst. Where frames follow each other, asking again is cheaper and does not depend on the main thread. So after each frame the
- * endpoint *spins* (asks in every turn, without sleeping) for some microseconds, then *lingers* (asks every millisecond) for some
- * milliseconds, then sleeps until it is told. Both times double when they were worth it, up to a bound, and halve when they
- * were not: an idle interface costs next to nothing, a busy one is never asleep.
+ * Being told takes a dispatch queue, the main thread and a descriptor: 80 us at best, and as long as the main thread is
+ * busy at worst. Where frames follow each other, asking again is cheaper and does not depend on the main thread. So
+ * after each frame the endpoint *spins* (asks in every turn, without sleeping) for some microseconds, then *lingers*
+ * (asks every millisecond) for some milliseconds, then sleeps until it is told. Both times double when they were worth
+ * it, up to a bound, and halve when they were not: an idle interface costs next to nothing, a busy one is never asleep.
  */
 
 /** A wait that adapts. Milliseconds. */

@@ -1,6 +1,6 @@
 /**
- * Objective-C blocks, made by hand (https://clang.llvm.org/docs/Block-ABI-Apple.html). vmnet's callbacks are blocks and nothing else
- * will do.
+ * Objective-C blocks, made by hand (https://clang.llvm.org/docs/Block-ABI-Apple.html). vmnet's callbacks are blocks and
+ * nothing else will do.
  *
  *     literal                                descriptor
  *     @0  isa      _NSConcreteGlobalBlock    @0  reserved  0
@@ -9,16 +9,17 @@
  *     @16 invoke   a C function: (block, arguments of the block)
  *     @24 descriptor
  *
- * A *global* block captures nothing, so copying it returns the same pointer and releasing it does nothing: whoever keeps it
- * never frees it, and neither do we. Literals live in memory of their own that is used again and never given back, because a
- * framework may still look at a block after it has called it.
+ * A *global* block captures nothing, so copying it returns the same pointer and releasing it does nothing: whoever
+ * keeps it never frees it, and neither do we. Literals live in memory of their own that is used again and never given
+ * back, because a framework may still look at a block after it has called it.
  *
- * What a block would have captured is found by its address instead, the first argument of every invocation. So one callback is
- * registered with koffi for each signature, once and for good: there is never a foreign call into one that was taken back.
+ * What a block would have captured is found by its address instead, the first argument of every invocation. So one
+ * callback is registered with koffi for each signature, once and for good: there is never a foreign call into one that
+ * was taken back.
  *
- * Such a call comes from a thread of the framework's, which waits until JavaScript has run on the thread that registered, when
- * that returns to its event loop. Therefore: main thread only, nothing here may wait in place for a block to be called, and
- * data plane threads make none. A waiting callback does not keep the process alive.
+ * Such a call comes from a thread of the framework's, which waits until JavaScript has run on the thread that
+ * registered, when that returns to its event loop. Therefore: main thread only, nothing here may wait in place for a
+ * block to be called, and data plane threads make none. A waiting callback does not keep the process alive.
  */
 import koffi from 'koffi'
 import { pinCodeAt } from './pin.js'
@@ -56,7 +57,10 @@ export const blocksMade = (): number => made
 /** Of those, in use. */
 export const blocksInUse = (): number => made - free.length
 
-/** A block that calls `handler` on this thread. Exceptions of the handler are ours to have: the caller gets nothing of them. */
+/**
+ * A block that calls `handler` on this thread. Exceptions of the handler are ours to have: the caller gets nothing of
+ * them.
+ */
 export function createBlock(globalBlockClass: number, shape: BlockShape, handler: BlockHandler): Block {
   const block = place(globalBlockClass, invokeOf(shape))
   handlers.set(block.address, handler)

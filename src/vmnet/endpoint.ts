@@ -1,15 +1,17 @@
 /**
- * vmnet: the data plane's half. Two calls, vmnet_read and vmnet_write, on an interface that the main thread started, and one
- * descriptor, a waker that the main thread rings when vmnet says that frames have arrived.
+ * vmnet: the data plane's half. Two calls, vmnet_read and vmnet_write, on an interface that the main thread started,
+ * and one descriptor, a waker that the main thread rings when vmnet says that frames have arrived.
  *
- * The waker stays readable for as long as frames keep coming, so every turn asks for the next batch, after the other ports had
- * theirs. When there is nothing, attention.ts says whether to ask again at once, soon, or not before being told. Before it
- * sleeps the endpoint silences the waker and asks once more: a frame that came in between has rung already, and will not again.
+ * The waker stays readable for as long as frames keep coming, so every turn asks for the next batch, after the other
+ * ports had theirs. When there is nothing, attention.ts says whether to ask again at once, soon, or not before being
+ * told. Before it sleeps the endpoint silences the waker and asks once more: a frame that came in between has rung
+ * already, and will not again.
  *
- * vmnet fails a whole call for one bad frame, so none gets there: frames longer than the interface takes are dropped when
- * they are staged (`maxFrameSize`), runts when they enter the switch. Should vmnet refuse a batch all the same, its frames are
- * offered one at a time and the one that is refused alone is dropped and counted. What it does not take now waits in the
- * egress queue and is offered again every millisecond; when it has taken nothing for STUCK_MS, that is dropped and counted too.
+ * vmnet fails a whole call for one bad frame, so none gets there: frames longer than the interface takes are dropped
+ * when they are staged (`maxFrameSize`), runts when they enter the switch. Should vmnet refuse a batch all the same,
+ * its frames are offered one at a time and the one that is refused alone is dropped and counted. What it does not take
+ * now waits in the egress queue and is offered again every millisecond; when it has taken nothing for STUCK_MS, that is
+ * dropped and counted too.
  */
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../dataplane/endpoint.js'
 import type { EndpointSpec } from '../dataplane/messages.js'
@@ -24,7 +26,9 @@ import { PacketVector } from './packet-vector.js'
 import { BATCH_BYTES, batchLimit } from './parameters.js'
 import { Status } from './status.js'
 
-/** Milliseconds without a single frame taken, until what waits is dropped. Arbitrary; far above what a busy host needs. */
+/**
+ * Milliseconds without a single frame taken, until what waits is dropped. Arbitrary; far above what a busy host needs.
+ */
 const STUCK_MS = 5000
 /** Milliseconds between two reports of the same status. */
 const REPORT_MS = 1000

@@ -1,4 +1,6 @@
-/** Port-forwarding rules of shared mode: who connects to a port of the Mac, at any of its addresses, reaches a guest. */
+/**
+ * Port-forwarding rules of shared mode: who connects to a port of the Mac, at any of its addresses, reaches a guest.
+ */
 import { isIPv6 } from 'node:net'
 import { type Forward, parseForwardEnd } from '../config/forwards.js'
 import { forwardProblem } from '../config/interfaces/vmnet-rules.js'

@@ -1,9 +1,11 @@
 /**
- * The framework and the parts of libSystem that go with it, through koffi: every function, key and symbol this folder uses, with
- * the C signatures of the macOS 26.1 SDK (vmnet.h, xpc.h, dispatch/queue.h). Pointers are numbers, as in src/os.
+ * The framework and the parts of libSystem that go with it, through koffi: every function, key and symbol this folder
+ * uses, with the C signatures of the macOS 26.1 SDK (vmnet.h, xpc.h, dispatch/queue.h). Pointers are numbers, as in
+ * src/os.
  *
- * On macOS the framework is loaded by its install name, which dyld finds in its shared cache where no such file exists. A library
- * named by TAPSWITCH_VMNET_LIBRARY takes the place of all of it, on any system; the tests have one, and nothing else needs it.
+ * On macOS the framework is loaded by its install name, which dyld finds in its shared cache where no such file exists.
+ * A library named by TAPSWITCH_VMNET_LIBRARY takes the place of all of it, on any system; the tests have one, and
+ * nothing else needs it.
  */
 import koffi, { type LibraryHandle } from 'koffi'
 import { OperatorError } from '../errors.js'

@@ -1,11 +1,11 @@
 /**
- * Network objects of macOS 26: shared and host networks made first, joined by an interface then. They can say what the dictionary of
- * older systems cannot (no DHCP, reservations, the external interface) and cannot say what it can (an interface's or a network's
- * id, a DHCP range that ends before the subnet does). Bridged mode has none.
+ * Network objects of macOS 26: shared and host networks made first, joined by an interface then. They can say what the
+ * dictionary of older systems cannot (no DHCP, reservations, the external interface) and cannot say what it can (an
+ * interface's or a network's id, a DHCP range that ends before the subnet does). Bridged mode has none.
  *
- * `planOf` chooses. Where both ways would do, the newer is taken, and given up for the older when making the network fails: on
- * macOS 27 vmnet_network_create was seen never to return (apple/container #2275), which is also why it runs on another thread
- * and against the clock.
+ * `planOf` chooses. Where both ways would do, the newer is taken, and given up for the older when making the network
+ * fails: on macOS 27 vmnet_network_create was seen never to return (apple/container #2275), which is also why it runs
+ * on another thread and against the clock.
  */
 
 import { OperatorError } from '../errors.js'
@@ -99,7 +99,8 @@ function apply(functions: NetworkFunctions, configuration: number, options: Vmne
   const memory = new NativeMemory(32)
   const { dhcpStart, subnetMask, nat66Prefix, mtu, externalInterface } = options
   if (dhcpStart !== undefined) {
-    // The gateway, not the network's own address: with that one vmnet says SUCCESS here and FAILURE when the interface starts.
+    // The gateway, not the network's own address: with that one vmnet says SUCCESS here and FAILURE when the interface
+    // starts.
     memory.bytes.set(octets(dhcpStart), 0)
     memory.bytes.set(octets(subnetMask as string), 8)
     check('set the subnet', functions.setIpv4Subnet(configuration, memory.address, memory.address + 8))

@@ -1,4 +1,6 @@
-/** Frames in and out of an interface for those who use it without a switch: with buffers of its own, copied on the way. */
+/**
+ * Frames in and out of an interface for those who use it without a switch: with buffers of its own, copied on the way.
+ */
 import { NativeMemory } from '../os/native-memory.js'
 import { bindPacketCalls } from './library.js'
 import { PacketVector } from './packet-vector.js'

@@ -1,5 +1,6 @@
 /**
- * A vector of packets for vmnet_read and vmnet_write: struct vmpktdesc, each with one struct iovec, wired together once.
+ * A vector of packets for vmnet_read and vmnet_write: struct vmpktdesc, each with one struct iovec, wired together
+ * once.
  *
  *     vmpktdesc (24 bytes)                 iovec (16 bytes)
  *     @0  size_t   vm_pkt_size             @0 void  *iov_base --> a frame
@@ -7,8 +8,8 @@
  *     @16 uint32   vm_pkt_iovcnt = 1
  *     @20 uint32   vm_flags = 0
  *
- * vmnet_write wants exactly one iovec and iov_len equal to vm_pkt_size. vmnet_read wants both to say how much room there is, before every
- * call, and answers in vm_pkt_size; what is left in iov_len means nothing then.
+ * vmnet_write wants exactly one iovec and iov_len equal to vm_pkt_size. vmnet_read wants both to say how much room
+ * there is, before every call, and answers in vm_pkt_size; what is left in iov_len means nothing then.
  */
 import { NativeMemory } from '../os/native-memory.js'
 

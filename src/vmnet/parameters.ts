@@ -4,7 +4,10 @@ import type { VmnetLibrary } from './library.js'
 import { DEFAULT_MTU, type VmnetOptions } from './options.js'
 import { XpcReader } from './xpc.js'
 
-/** Apple's documentation of vmnet: up to 200 packets and 256 KB for each read or write. From macOS 15 on the handler says how many. */
+/**
+ * Apple's documentation of vmnet: up to 200 packets and 256 KB for each read or write. From macOS 15 on the handler
+ * says how many.
+ */
 const PACKETS = 200
 export const BATCH_BYTES = 256 * 1024
 const HEADER = 14

@@ -1,9 +1,9 @@
 /**
  * Keeps code in memory until the process has ended.
  *
- * Node unloads its native add-ons while the process is still being torn down. A thread of a dispatch queue that has called us may be
- * on its way out of koffi just then, or wait in it, and would return into memory that is gone. Stopping an interface waits for
- * that thread; a process that ends without stopping cannot.
+ * Node unloads its native add-ons while the process is still being torn down. A thread of a dispatch queue that has
+ * called us may be on its way out of koffi just then, or wait in it, and would return into memory that is gone.
+ * Stopping an interface waits for that thread; a process that ends without stopping cannot.
  */
 import koffi from 'koffi'
 import { NativeMemory } from '../os/native-memory.js'

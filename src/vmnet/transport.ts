@@ -1,4 +1,7 @@
-/** vmnet: the main thread's half. The interface, the waker that its events ring, its port forwards, and what is shown of it. */
+/**
+ * vmnet: the main thread's half. The interface, the waker that its events ring, its port forwards, and what is shown of
+ * it.
+ */
 import { networkInterfaces } from 'node:os'
 import { type Forward, forwardKey } from '../config/forwards.js'
 import type { VmnetConfig } from '../config/interfaces/vmnet.js'

@@ -4,16 +4,16 @@
  *     start: queue, dictionary (or network object) -> vmnet_start_interface -> start handler: status and parameters
  *     stop:  event callback off -> vmnet_stop_interface -> stop handler -> queue and network released
  *
- * The reference vmnet_start_interface returns means nothing until the handler has said SUCCESS, 20 to 160 ms later; a handler that
- * says anything else has ended the interface already, and such a reference is not touched again. Stopping is asynchronous too: the
- * subnet is free for another interface only when the stop handler has been called.
+ * The reference vmnet_start_interface returns means nothing until the handler has said SUCCESS, 20 to 160 ms later; a
+ * handler that says anything else has ended the interface already, and such a reference is not touched again. Stopping
+ * is asynchronous too: the subnet is free for another interface only when the stop handler has been called.
  *
- * Handlers are called on a serial queue of this interface's own, and reach JavaScript when the main thread returns to its event
- * loop (blocks.ts). So everything here is for the main thread, and nothing waits in place. `read` and `write` do not block; the data plane
- * makes these two calls itself, from its own thread, with `reference`.
+ * Handlers are called on a serial queue of this interface's own, and reach JavaScript when the main thread returns to
+ * its event loop (blocks.ts). So everything here is for the main thread, and nothing waits in place. `read` and `write`
+ * do not block; the data plane makes these two calls itself, from its own thread, with `reference`.
  *
- * An interface that is up keeps the process alive, as a listening socket does. When the process exits all the same, the interface
- * is stopped without waiting; when it is killed, macOS does it.
+ * An interface that is up keeps the process alive, as a listening socket does. When the process exits all the same, the
+ * interface is stopped without waiting; when it is killed, macOS does it.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -80,7 +80,8 @@ export class VmnetInterface implements VmnetParameters {
   #stopping: Promise<void> | null = null
 
   /**
-   * Checks the options, starts an interface and waits until it is up. Needs root, or a node with the entitlement (docs/vmnet.md).
+   * Checks the options, starts an interface and waits until it is up. Needs root, or a node with the entitlement
+   * (docs/vmnet.md).
    * @throws OperatorError where there is no vmnet, or no such interface to bridge to
    * @throws ConfigError for options that do not fit together, before anything was called
    * @throws VmnetError for what vmnet refuses; nothing is left behind
@@ -166,8 +167,8 @@ export class VmnetInterface implements VmnetParameters {
   }
 
   /**
-   * Calls `listener` when frames have arrived: at least once after the last frame was read. Events are coalesced, so read until
-   * there is nothing. Null ends it. Replaces the listener before.
+   * Calls `listener` when frames have arrived: at least once after the last frame was read. Events are coalesced, so
+   * read until there is nothing. Null ends it. Replaces the listener before.
    */
   notify(listener: (() => void) | null): void {
     this.#mustRun()
@@ -194,8 +195,8 @@ export class VmnetInterface implements VmnetParameters {
   }
 
   /**
-   * Writes frames, from the front. Returns how many vmnet took: fewer when it is busy, then the rest may be tried again later.
-   * Throws VmnetError for a frame that is longer than `maxPacketSize` or no frame at all, before vmnet sees any.
+   * Writes frames, from the front. Returns how many vmnet took: fewer when it is busy, then the rest may be tried again
+   * later. Throws VmnetError for a frame that is longer than `maxPacketSize` or no frame at all, before vmnet sees any.
    */
   write(frames: Uint8Array | readonly Uint8Array[]): number {
     this.#mustRun()
@@ -225,7 +226,10 @@ export class VmnetInterface implements VmnetParameters {
     return this.#forwarding.remove(forward)
   }
 
-  /** Ends the interface and resolves when vmnet has; the same promise when called again. Nobody may be reading or writing. */
+  /**
+   * Ends the interface and resolves when vmnet has; the same promise when called again. Nobody may be reading or
+   * writing.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
@@ -332,10 +336,10 @@ async function begin(
 const REFUSAL_MS = 500
 
 /**
- * Resolves when the queue's thread has come back from the handlers it called. It goes through koffi after JavaScript has returned, and at
- * the end of the process koffi takes its things down: on a busy machine a thread was seen to be that late (SIGSEGV, in a library that
- * koffi had closed). Only after the last handler was called: while one may still come, its thread would wait for JavaScript, and
- * JavaScript for the thread.
+ * Resolves when the queue's thread has come back from the handlers it called. It goes through koffi after JavaScript
+ * has returned, and at the end of the process koffi takes its things down: on a busy machine a thread was seen to be
+ * that late (SIGSEGV, in a library that koffi had closed). Only after the last handler was called: while one may still
+ * come, its thread would wait for JavaScript, and JavaScript for the thread.
  */
 async function drained({ system, harmless }: VmnetLibrary, queue: number): Promise<void> {
   // The answer came from inside the handler; in the next turn of the event loop the handler has returned.

@@ -1,19 +1,24 @@
 /**
  * Runs classic BPF programs, the form into which libpcap compiles a filter expression (os/pcap.ts).
  *
- * libpcap knows the expression language; this file knows the 40 instructions of the machine (McCanne and Jacobson 1993; the opcodes are
- * those of linux/bpf_common.h and net/bpf.h). Each thread that filters frames receives the program as plain words and turns it into a
- * JavaScript function once. V8 compiles that function to machine code, which costs a tenth of an interpreter's time.
+ * libpcap knows the expression language; this file knows the 40 instructions of the machine (McCanne and Jacobson 1993;
+ * the opcodes are those of linux/bpf_common.h and net/bpf.h). Each thread that filters frames receives the program as
+ * plain words and turns it into a JavaScript function once. V8 compiles that function to machine code, which costs a
+ * tenth of an interpreter's time.
  *
- * A program is input like any other: `checkBpf` refuses an unknown opcode, a jump that leaves the program, a division by the constant zero
- * and a shift by 32 or more, and a program that is too long. Jumps only go forward, so every program ends. The generated source consists of
- * fixed text and integers, so no program can put text of its own into it.
+ * A program is input like any other: `checkBpf` refuses an unknown opcode, a jump that leaves the program, a division
+ * by the constant zero and a shift by 32 or more, and a program that is too long. Jumps only go forward, so every
+ * program ends. The generated source consists of fixed text and integers, so no program can put text of its own into
+ * it.
  *
- * Jumps become labelled blocks: the block of instruction 7 ends right before instruction 7, and a jump to it is `break L7`. That works
- * because jumps only go forward. A jump to a return is the return itself.
+ * Jumps become labelled blocks: the block of instruction 7 ends right before instruction 7, and a jump to it is `break
+ * L7`. That works because jumps only go forward. A jump to a return is the return itself.
  */
 
-/** Two words for each instruction, as `struct bpf_insn` lies in little-endian memory: opcode | jt << 16 | jf << 24, then k. */
+/**
+ * Two words for each instruction, as `struct bpf_insn` lies in little-endian memory: opcode | jt << 16 | jf << 24, then
+ * k.
+ */
 export type BpfProgram = Uint32Array
 
 /**
@@ -28,7 +33,10 @@ export class FilterError extends Error {
   override readonly name = 'FilterError'
 }
 
-/** Each instruction may open a block in the generated source; V8's parser takes more than 2,000 nested blocks on the main thread. */
+/**
+ * Each instruction may open a block in the generated source; V8's parser takes more than 2,000 nested blocks on the
+ * main thread.
+ */
 export const MAX_BPF_INSTRUCTIONS = 1024
 const SCRATCH_WORDS = 16
 
@@ -84,7 +92,8 @@ export function checkBpf(program: BpfProgram): void {
 }
 
 /**
- * Makes a function of a program. Reading beyond the captured bytes and dividing by a register that is zero means no match.
+ * Makes a function of a program. Reading beyond the captured bytes and dividing by a register that is zero means no
+ * match.
  * @throws FilterError
  */
 export function compileBpf(program: BpfProgram): FrameFilter {

@@ -6,7 +6,9 @@
  * in heap numbers.
  */
 export const HEADER_SIZE = 14
-/** Shortest thing that is a frame at all: destination, source, EtherType. Virtual ports neither pad nor need padding. */
+/**
+ * Shortest thing that is a frame at all: destination, source, EtherType. Virtual ports neither pad nor need padding.
+ */
 export const MIN_FRAME_SIZE = HEADER_SIZE
 export const DESTINATION = 0
 export const SOURCE = 6

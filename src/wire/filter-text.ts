@@ -1,16 +1,17 @@
 /**
  * What a filter expression must not be before libpcap sees it.
  *
- * libpcap looks names up: `host vm.example` asks the resolver, which may take seconds and tells a name server what is being looked for;
- * networks and MAC addresses by name read files. Expressions come from clients of the API, so only names of services and protocols pass,
- * which are in files of the machine. libpcap calls anything a name that is neither a number, an address nor a word of its language, and
- * what a name stands for is said by the last word before it, across `and`, `or`, `not` and parentheses: `port http or (domain)`.
+ * libpcap looks names up: `host vm.example` asks the resolver, which may take seconds and tells a name server what is
+ * being looked for; networks and MAC addresses by name read files. Expressions come from clients of the API, so only
+ * names of services and protocols pass, which are in files of the machine. libpcap calls anything a name that is
+ * neither a number, an address nor a word of its language, and what a name stands for is said by the last word before
+ * it, across `and`, `or`, `not` and parentheses: `port http or (domain)`.
  *
- * So this file cuts the text as libpcap's scanner does (scanner.l) and remembers the last word. It must see at least the names that
- * libpcap sees: a word that it does not know is a name.
+ * So this file cuts the text as libpcap's scanner does (scanner.l) and remembers the last word. It must see at least
+ * the names that libpcap sees: a word that it does not know is a name.
  *
- * The time and the stack that libpcap takes grow with the square of the number of words: 8 s for 1,024 characters of port ranges. The limits
- * keep that to about a second; a process of its own contains the rest (os/filter-compiler.ts).
+ * The time and the stack that libpcap takes grow with the square of the number of words: 8 s for 1,024 characters of
+ * port ranges. The limits keep that to about a second; a process of its own contains the rest (os/filter-compiler.ts).
  */
 import { FilterError } from './bpf.js'
 import { parseIpv6 } from './ip-address.js'

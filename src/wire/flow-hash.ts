@@ -1,7 +1,7 @@
 /**
- * A number for the flow a frame belongs to: the same for all its frames, in all likelihood another for other flows. From the MAC addresses, and
- * for IP also from addresses, protocol and ports, as network cards do it; for fragments not from ports, which only the first of
- * them has. Tags are looked behind.
+ * A number for the flow a frame belongs to: the same for all its frames, in all likelihood another for other flows.
+ * From the MAC addresses, and for IP also from addresses, protocol and ports, as network cards do it; for fragments not
+ * from ports, which only the first of them has. Tags are looked behind.
  */
 const TYPE_AT = 12
 const IPV4 = 0x0800

@@ -1,4 +1,7 @@
-/** IP addresses as text and as numbers or bytes. IPv4 addresses are unsigned 32-bit integers, in the order people read them. */
+/**
+ * IP addresses as text and as numbers or bytes. IPv4 addresses are unsigned 32-bit integers, in the order people read
+ * them.
+ */
 
 /** Undefined for anything but four decimal octets. */
 export function parseIpv4(text: string): number | undefined {

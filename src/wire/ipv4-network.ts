@@ -1,4 +1,7 @@
-/** IPv4 networks as the configuration writes them: `10.9.0.1/24` is a host in one. Addresses are unsigned 32-bit numbers. */
+/**
+ * IPv4 networks as the configuration writes them: `10.9.0.1/24` is a host in one. Addresses are unsigned 32-bit
+ * numbers.
+ */
 import { formatIpv4, parseIpv4 } from './ip-address.js'
 
 /** A host's address together with the length of its network's prefix. */

@@ -4,9 +4,9 @@
  *     |R|R|R|R|I|R|R|R|            Reserved                           |
  *     |                VXLAN Network Identifier (VNI) |   Reserved    |
  *
- * Sent with I set and every reserved bit zero. Received, the RFC would have reserved bits ignored; but their users since then
- * change what follows (GPE: no Ethernet frame; GBP: a policy that is not ours to ignore), so a header with any of them set is
- * refused, as Linux refuses it.
+ * Sent with I set and every reserved bit zero. Received, the RFC would have reserved bits ignored; but their users
+ * since then change what follows (GPE: no Ethernet frame; GBP: a policy that is not ours to ignore), so a header with
+ * any of them set is refused, as Linux refuses it.
  */
 export const VXLAN_HEADER_SIZE = 8
 export const VXLAN_PORT = 4789

@@ -1,6 +1,6 @@
 /**
- * What the rigs of transports share: a real data plane in its own thread, the transports that are attached to it, and which port
- * is whose. A rig adds how its transport is opened and what its stations are.
+ * What the rigs of transports share: a real data plane in its own thread, the transports that are attached to it, and
+ * which port is whose. A rig adds how its transport is opened and what its stations are.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'

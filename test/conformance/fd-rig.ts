@@ -1,6 +1,6 @@
 /**
- * A real data plane in its own thread, with a connected socket for each station, made by the test as whoever starts the switch would, and
- * the far ends of them.
+ * A real data plane in its own thread, with a connected socket for each station, made by the test as whoever starts the
+ * switch would, and the far ends of them.
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** What the conformance suite asks of a transport under test: a switch with nothing but that transport, and stations on it. */
+/**
+ * What the conformance suite asks of a transport under test: a switch with nothing but that transport, and stations on
+ * it.
+ */
 import type { CaptureRecord } from '#src/dataplane/capture-record.js'
 import type { PortRecord } from '#src/dataplane/data-plane.js'
 import type { PortCounters } from '#src/dataplane/shared-memory.js'
@@ -19,7 +22,10 @@ export interface Harness {
   readonly backPressure?: boolean
   /** Lengths above 1518 that the transport can carry to a switch that takes no more; default 1519, 1520 and 3000. */
   readonly oversize?: readonly number[]
-  /** False where only a slot's worth of a longer frame is counted: the kernel does not tell how long it was; default true on Linux. */
+  /**
+   * False where only a slot's worth of a longer frame is counted: the kernel does not tell how long it was; default
+   * true on Linux.
+   */
   readonly trueLengths?: boolean
   /** False where nothing tells that a peer has gone, so that its port stays up; default true. */
   readonly noticesDeparture?: boolean
@@ -32,8 +38,8 @@ export interface Harness {
 
 export interface Rig {
   /**
-   * Station `number` joins and is known to the switch when this resolves. Called again after it left, it comes back to where
-   * it was. Its address is `addressOf(number)`.
+   * Station `number` joins and is known to the switch when this resolves. Called again after it left, it comes back to
+   * where it was. Its address is `addressOf(number)`.
    */
   join(number: number): Promise<Station>
   /** The port of a station that joined. */
@@ -41,7 +47,10 @@ export interface Rig {
   counters(number: number): PortCounters
   /** Resolves when it is so; rejects after a bounded time. */
   until(what: string, condition: () => boolean): Promise<void>
-  /** Starts a capture of all ports. What it returns ends the capture and resolves to what was captured. Absent: no data plane to ask. */
+  /**
+   * Starts a capture of all ports. What it returns ends the capture and resolves to what was captured. Absent: no data
+   * plane to ask.
+   */
   capture?(): Promise<() => Promise<CaptureRecord[]>>
   /** Puts a new data plane in the place of the running one: on purpose, or because that one died. */
   replace(how: 'planned' | 'crash'): Promise<void>

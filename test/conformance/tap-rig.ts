@@ -1,4 +1,6 @@
-/** A real data plane with a TAP for each station, in a namespace of the test; the station is a packet socket on the TAP. */
+/**
+ * A real data plane with a TAP for each station, in a namespace of the test; the station is a packet socket on the TAP.
+ */
 import type { TapConfig } from '#src/config/interfaces/tap.js'
 import { openTap } from '#src/tap/transport.js'
 import type { Transport, TransportContext } from '#src/transports/transport.js'

@@ -1,4 +1,7 @@
-/** A real data plane in its own thread, with udp or vxlan transports, and peers that are sockets of this test on loopback. */
+/**
+ * A real data plane in its own thread, with udp or vxlan transports, and peers that are sockets of this test on
+ * loopback.
+ */
 import type { UdpConfig, UdpGroupConfig, UdpPeersConfig, VxlanConfig } from '#src/config/config.js'
 import type { PortRecord } from '#src/dataplane/data-plane.js'
 import type { Transport, TransportContext } from '#src/transports/transport.js'
@@ -13,8 +16,8 @@ import type { Harness, RigOptions, Station } from './rig.js'
 type TunnelConfig = UdpConfig | VxlanConfig
 
 /**
- * How the switch knows its peers. UDP: all learned, all configured, one configured on a socket each, a group each. VXLAN: a network
- * for each on one socket, with a configured remote or a learned one.
+ * How the switch knows its peers. UDP: all learned, all configured, one configured on a socket each, a group each.
+ * VXLAN: a network for each on one socket, with a configured remote or a learned one.
  */
 export type TunnelRole = 'learned' | 'configured' | 'single' | 'group' | 'vxlan' | 'vxlan-learned'
 

@@ -1,4 +1,7 @@
-/** The suite that a Mac runs on vmnet, on the stand-in: with nothing behind it, and with a TAP that the kernel answers on. */
+/**
+ * The suite that a Mac runs on vmnet, on the stand-in: with nothing behind it, and with a TAP that the kernel answers
+ * on.
+ */
 import { after, afterEach, before, describe } from 'node:test'
 import { Netns, netnsNeeds } from '../support/netns.js'
 import { allOf, requirements } from '../support/requires.js'

@@ -1,6 +1,6 @@
 /**
- * What an interface of vmnet does, whoever is behind it: the stand-in on Linux, vmnet itself on a Mac (test/macos). Among
- * them is an equal for each test of the Rust crate arcbox-net that asks for privileges.
+ * What an interface of vmnet does, whoever is behind it: the stand-in on Linux, vmnet itself on a Mac (test/macos).
+ * Among them is an equal for each test of the Rust crate arcbox-net that asks for privileges.
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

@@ -1,9 +1,11 @@
 /**
- * libslirp, and admission in front of it, against frames that a seed makes (test/support/slirp-frames.ts). Each run is a process of its
- * own, in a network namespace that has a loopback and no way out, so that a crash is a signal, with the seed and the number of the frame.
+ * libslirp, and admission in front of it, against frames that a seed makes (test/support/slirp-frames.ts). Each run is
+ * a process of its own, in a network namespace that has a loopback and no way out, so that a crash is a signal, with
+ * the seed and the number of the frame.
  *
- * TAPSWITCH_SEED=<number> repeats a run whose seed was printed. TAPSWITCH_SCALE=500 sends ten million frames, TAPSWITCH_FUZZ_SECONDS=<number>
- * goes on for that long; both print a line for each run. TAPSWITCH_LIBSLIRP names another library.
+ * TAPSWITCH_SEED=<number> repeats a run whose seed was printed. TAPSWITCH_SCALE=500 sends ten million frames,
+ * TAPSWITCH_FUZZ_SECONDS=<number> goes on for that long; both print a line for each run. TAPSWITCH_LIBSLIRP names
+ * another library.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -31,7 +33,9 @@ const FRAMES_PER_RUN = 200_000
 const seconds = Number(process.env.TAPSWITCH_FUZZ_SECONDS ?? 0)
 /** What the heaps of Node and of libslirp may grow by in a run: measured 4 to 10 MB. */
 const MAX_GROWTH = 64 * 2 ** 20
-/** Of the stack and of Node itself, beside the 200 connections that a run allows guests and the ports of its servers. */
+/**
+ * Of the stack and of Node itself, beside the 200 connections that a run allows guests and the ports of its servers.
+ */
 const MAX_DESCRIPTORS = 260
 
 type Run = { readonly result: FuzzResult } | { readonly crash: Crash }

@@ -1,6 +1,6 @@
 /**
- * Random bytes at a stream listener: pieces of frames, wrong lengths, noise, connections that end anywhere. Nothing breaks, memory stays
- * bounded, and two guests that keep to the rules notice nothing.
+ * Random bytes at a stream listener: pieces of frames, wrong lengths, noise, connections that end anywhere. Nothing
+ * breaks, memory stays bounded, and two guests that keep to the rules notice nothing.
  *
  * TAPSWITCH_SEED=<number> repeats a run whose seed was printed; TAPSWITCH_FUZZ_SECONDS=60 makes it longer.
  */

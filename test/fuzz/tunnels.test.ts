@@ -1,8 +1,9 @@
 /**
- * Random datagrams at the sockets of udp and vxlan, from peers and from strangers. Nothing breaks, two guests that keep to the rules notice
- * nothing, and every datagram is accounted for: received by a port, or dropped under a reason.
+ * Random datagrams at the sockets of udp and vxlan, from peers and from strangers. Nothing breaks, two guests that keep
+ * to the rules notice nothing, and every datagram is accounted for: received by a port, or dropped under a reason.
  *
- * TAPSWITCH_SEED=<number> repeats a run whose seed was printed. TAPSWITCH_FUZZ_SECONDS=<number> is how long each one takes, default 2.
+ * TAPSWITCH_SEED=<number> repeats a run whose seed was printed. TAPSWITCH_FUZZ_SECONDS=<number> is how long each one
+ * takes, default 2.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * Datagrams of random length and content on a path with many peers. Nothing breaks, two guests that keep to the rules notice
- * nothing, and every datagram is accounted for:
+ * Datagrams of random length and content on a path with many peers. Nothing breaks, two guests that keep to the rules
+ * notice nothing, and every datagram is accounted for:
  *
  *     sent by peers with an address  =  received frames, summed over the ports
  *     received - dropped at ingress  =  unicast + floods

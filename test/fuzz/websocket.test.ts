@@ -1,7 +1,7 @@
 /**
- * Clients that break every rule, at a WebSocket listener of the HTTP server and at one of our own: random bytes before and after the
- * upgrade, headers that never end, one byte at a time, connections opened and dropped by the thousand, peers that vanish.
- * Meanwhile two clients that keep to the rules exchange frames, and miss none.
+ * Clients that break every rule, at a WebSocket listener of the HTTP server and at one of our own: random bytes before
+ * and after the upgrade, headers that never end, one byte at a time, connections opened and dropped by the thousand,
+ * peers that vanish. Meanwhile two clients that keep to the rules exchange frames, and miss none.
  *
  * TAPSWITCH_SEED=<number> repeats a run whose seed was printed; TAPSWITCH_FUZZ_SECONDS=<number> makes it longer.
  */

@@ -1,6 +1,6 @@
 /**
- * vmnet itself. Needs root, or from macOS 26 on the signed copy of node; without either these fail and say so, because to show
- * this is what `npm run test:macos` is for.
+ * vmnet itself. Needs root, or from macOS 26 on the signed copy of node; without either these fail and say so, because
+ * to show this is what `npm run test:macos` is for.
  */
 import assert from 'node:assert/strict'
 import { networkInterfaces } from 'node:os'

@@ -4,8 +4,8 @@
  *
  * Two properties, because of one freedom that the FDB has: an expired entry counts against limits until it is met or
  * swept, and which is met depends on how addresses hash. In the first, limits are tight and time passes together with a
- * full sweep, so the freedom is gone. In the second, nothing is ever swept; limits are out of reach, and the ageing time
- * stays, because raising it revives what expired and was not met.
+ * full sweep, so the freedom is gone. In the second, nothing is ever swept; limits are out of reach, and the ageing
+ * time stays, because raising it revives what expired and was not met.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,4 +1,7 @@
-/** Compiles every expression of a JSON array on stdin in this process, for a test that watches it. Prints how many libpcap took, and how long. */
+/**
+ * Compiles every expression of a JSON array on stdin in this process, for a test that watches it. Prints how many
+ * libpcap took, and how long.
+ */
 import { readFileSync } from 'node:fs'
 import { loadPcap } from '#src/os/pcap.js'
 import { checkBpf, FilterError } from '#src/wire/bpf.js'

@@ -1,4 +1,6 @@
-/** A program of its own, for tests of what a process may no longer do: a module text that runs in a child of Node.js. */
+/**
+ * A program of its own, for tests of what a process may no longer do: a module text that runs in a child of Node.js.
+ */
 import { spawnSync } from 'node:child_process'
 import { projectRoot } from './project-root.js'
 

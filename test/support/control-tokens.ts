@@ -1,4 +1,7 @@
-/** The control tokens of the switches that tests run, by the address of their API: what the command line finds in the runtime directory. */
+/**
+ * The control tokens of the switches that tests run, by the address of their API: what the command line finds in the
+ * runtime directory.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

@@ -43,7 +43,10 @@ export async function sendAll(
   }
 }
 
-/** The next `count` of `inbox`, which `read` fills from the descriptor; it returns how many came. Rejects after `timeoutMs` in all. */
+/**
+ * The next `count` of `inbox`, which `read` fills from the descriptor; it returns how many came. Rejects after
+ * `timeoutMs` in all.
+ */
 export async function takeAll<Received>(
   who: string | null,
   fd: number,

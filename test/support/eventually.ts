@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const intervalMs = 10
 
-/** Asks again and again for something that nobody announces, until it is as wanted; fails with what it was at the end. */
+/**
+ * Asks again and again for something that nobody announces, until it is as wanted; fails with what it was at the end.
+ */
 export async function eventually<Value>(
   read: () => Value | Promise<Value>,
   isWanted: (value: Value) => boolean,

@@ -1,6 +1,6 @@
 /**
- * An underlay for tunnels: a namespace for the switch and one for each remote, all on one bridge with an MTU of 1500, and Linux's own
- * VXLAN on the remotes.
+ * An underlay for tunnels: a namespace for the switch and one for each remote, all on one bridge with an MTU of 1500,
+ * and Linux's own VXLAN on the remotes.
  *
  *     remote 0 --- eth0 ---+
  *     remote 1 --- eth0 ---+--- bridge "under" (host: where the switch runs)
@@ -47,7 +47,10 @@ export class Fabric {
     return this.#family === 4 ? `10.77.0.${remote + 2}` : `fd77::${remote + 2}`
   }
 
-  /** Gives a remote a kernel VXLAN device with an address inside the network, and the switch and the other remotes as its remotes. */
+  /**
+   * Gives a remote a kernel VXLAN device with an address inside the network, and the switch and the other remotes as
+   * its remotes.
+   */
   joinLinux(remote: number, vni: number, address: string, device = `vxlan${vni}`): void {
     const netns = this.remotes[remote] as Netns
     const local = this.addressOf(remote)

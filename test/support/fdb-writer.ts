@@ -1,6 +1,6 @@
 /**
- * Thread that adds and removes addresses at random until told to stop. It speaks when it has begun, and at the end says what it
- * left in the table.
+ * Thread that adds and removes addresses at random until told to stop. It speaks when it has begun, and at the end says
+ * what it left in the table.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Fdb, type FdbOptions } from '#src/switch/fdb.js'

@@ -267,7 +267,10 @@ export const primitives: readonly string[] = [
   ],
 ]
 
-/** In a combination `geneve` reads scratch memory that its program did not write on every path, which holds anything in tcpdump. */
+/**
+ * In a combination `geneve` reads scratch memory that its program did not write on every path, which holds anything in
+ * tcpdump.
+ */
 const combinable = primitives.filter(text => !text.includes('geneve'))
 
 /** `count` different expressions: the primitives, and after them combinations. */

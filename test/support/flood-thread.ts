@@ -1,6 +1,7 @@
 /**
- * A sender at full speed, in a thread of its own. Its first frame goes out when the thread starts; the flood begins and ends by shared
- * words: word 0 is 1 while it is to go on and -1 at the end, word 1 counts frames in hundreds that were taken from it.
+ * A sender at full speed, in a thread of its own. Its first frame goes out when the thread starts; the flood begins and
+ * ends by shared words: word 0 is 1 while it is to go on and -1 at the end, word 1 counts frames in hundreds that were
+ * taken from it.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { RawPeer } from './raw-peer.js'

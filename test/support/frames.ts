@@ -65,7 +65,9 @@ export const zeroSource = bytesOf('02000000000b 000000000000 0800 45000014')
 /** What vfkit sends first on a connected socket; no frame. */
 export const vfktHandshake = bytesOf('56464b54')
 
-/** A frame between two addresses, `length` bytes long with zeroes after the header; EtherType 0x88b5 is for experiments. */
+/**
+ * A frame between two addresses, `length` bytes long with zeroes after the header; EtherType 0x88b5 is for experiments.
+ */
 export function frame(destination: string, source: string, length = 60): Uint8Array {
   const bytes = new Uint8Array(Math.max(length, 14))
   putMac(bytes, 0, macOf(destination))

@@ -57,8 +57,8 @@ export class Frr {
   }
 
   /**
-   * In a process namespace whose first process is killed with us, and takes the rest along: a daemon that changes its user, as
-   * these do, is no longer killed with its parent.
+   * In a process namespace whose first process is killed with us, and takes the rest along: a daemon that changes its
+   * user, as these do, is no longer killed with its parent.
    */
   async #spawn(name: 'zebra' | 'bgpd'): Promise<void> {
     const args = ['--pid', '--fork', '--kill-child', 'sh', '-c', '"$@" & wait', 'sh', join(daemons, name)]

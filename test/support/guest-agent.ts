@@ -36,7 +36,9 @@ export class GuestAgent {
     toGuest.on('error', error => this.fail(error))
   }
 
-  /** Several commands may run at once. Rejects when the time is over (the guest then kills the command) or the VM ends. */
+  /**
+   * Several commands may run at once. Rejects when the time is over (the guest then kills the command) or the VM ends.
+   */
   run(command: string, timeoutMs: number): Promise<CommandResult> {
     if (this.#ended) return Promise.reject(this.#ended)
     const id = this.#nextId++

@@ -1,6 +1,7 @@
 /**
- * A namespace that stands for a host: a loopback of its own with a name server and a web server on it, and a cable to a world outside
- * with a web server, too. Programs started with `through` have it as their network, and its name server as theirs.
+ * A namespace that stands for a host: a loopback of its own with a name server and a web server on it, and a cable to a
+ * world outside with a web server, too. Programs started with `through` have it as their network, and its name server
+ * as theirs.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { Netns, netnsNeeds } from './netns.js'

@@ -1,6 +1,6 @@
 /**
- * A folder, a switch in a process of its own, and what is plugged into it; all ended and removed by `close`, whatever state
- * the test left it in.
+ * A folder, a switch in a process of its own, and what is plugged into it; all ended and removed by `close`, whatever
+ * state the test left it in.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

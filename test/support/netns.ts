@@ -1,4 +1,7 @@
-/** A network namespace of the test's own, empty and quiet: loopback up, and no IPv6, so that the kernel says nothing by itself. */
+/**
+ * A network namespace of the test's own, empty and quiet: loopback up, and no IPv6, so that the kernel says nothing by
+ * itself.
+ */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'

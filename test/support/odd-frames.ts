@@ -1,4 +1,7 @@
-/** Frames of every shape that a filter looks into, drawn from a seed: tags, LLC, fragments, extension headers, runts, cut frames. */
+/**
+ * Frames of every shape that a filter looks into, drawn from a seed: tags, LLC, fragments, extension headers, runts,
+ * cut frames.
+ */
 import { bytesOf } from './frames.js'
 import type { Random } from './random.js'
 

@@ -1,6 +1,6 @@
 /**
- * Open vSwitch in a namespace of its own: database and switch as children of the test, their files in a folder of its own, the
- * userspace datapath, so that no kernel module is needed.
+ * Open vSwitch in a namespace of its own: database and switch as children of the test, their files in a folder of its
+ * own, the userspace datapath, so that no kernel module is needed.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Sends frames at a steady rate and remembers when: at any later time it can be asked how many had left by then. What a stall of this process
- * held up is sent afterwards, and shows in that record.
+ * Sends frames at a steady rate and remembers when: at any later time it can be asked how many had left by then. What a
+ * stall of this process held up is sent afterwards, and shows in that record.
  */
 import type { RawPeer } from './raw-peer.js'
 

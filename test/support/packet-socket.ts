@@ -1,9 +1,9 @@
 /**
- * A station on an interface of a namespace: a packet socket, which gets every frame that the kernel receives there and sends frames
- * past the kernel's own stack. Behind a TAP it is to the switch what the host is.
+ * A station on an interface of a namespace: a packet socket, which gets every frame that the kernel receives there and
+ * sends frames past the kernel's own stack. Behind a TAP it is to the switch what the host is.
  *
- * The kernel takes a VLAN tag out of a frame and tells it apart (packet(7), PACKET_AUXDATA); here it is put back, so that what is
- * received is what was sent.
+ * The kernel takes a VLAN tag out of a frame and tells it apart (packet(7), PACKET_AUXDATA); here it is put back, so
+ * that what is received is what was sent.
  */
 import assert from 'node:assert/strict'
 import { getSystemErrorName } from 'node:util'
@@ -119,7 +119,9 @@ export class PacketSocket {
     }
   }
 
-  /** struct cmsghdr: size_t length @0, level @8, type @12; tpacket_auxdata @16: status @0, u16 tag @16, u16 TPID @18. */
+  /**
+   * struct cmsghdr: size_t length @0, level @8, type @12; tpacket_auxdata @16: status @0, u16 tag @16, u16 TPID @18.
+   */
   #tagged(frame: Uint8Array): Uint8Array {
     const { words } = this.#header
     const at = (MSGHDR + IOVEC) >> 2

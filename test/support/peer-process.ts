@@ -1,6 +1,6 @@
 /**
- * A peer in a process of its own, so that it can be killed as a VM is: without a word, its socket file left behind. Binds, sends
- * one broadcast so that the switch knows it, says so, and answers every frame with one to whoever sent it.
+ * A peer in a process of its own, so that it can be killed as a VM is: without a word, its socket file left behind.
+ * Binds, sends one broadcast so that the switch knows it, says so, and answers every frame with one to whoever sent it.
  *
  *     node peer-process.js '{"path": "...", "mac": "...", "options": {...}}'
  */

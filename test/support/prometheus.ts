@@ -1,4 +1,7 @@
-/** A Prometheus server of the test's own: data in the lab's folder, a port the system chose on loopback, ended by `close`. */
+/**
+ * A Prometheus server of the test's own: data in the lab's folder, a port the system chose on loopback, ended by
+ * `close`.
+ */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

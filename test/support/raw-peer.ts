@@ -27,7 +27,9 @@ const os: Os = createOs()
 const { layout } = os
 const VECTOR = 64
 const defaultTimeoutMs = 5000
-/** Between attempts where the kernel calls a full socket writable: an unconnected one asks only about its own buffer. */
+/**
+ * Between attempts where the kernel calls a full socket writable: an unconnected one asks only about its own buffer.
+ */
 const retryMs = 1
 
 export interface RawPeerOptions {
@@ -114,7 +116,9 @@ export class RawPeer {
     return sendWhileTaken(all, (each, first) => this.#sendSome(each, first))
   }
 
-  /** Sends all, waiting for room as long as there is none. Rejects after `timeoutMs`, and at any error but want of room. */
+  /**
+   * Sends all, waiting for room as long as there is none. Rejects after `timeoutMs`, and at any error but want of room.
+   */
   async send(frames: Uint8Array | readonly Uint8Array[], timeoutMs = defaultTimeoutMs): Promise<void> {
     const all = frames instanceof Uint8Array ? [frames] : frames
     await sendAll(
@@ -146,9 +150,9 @@ export class RawPeer {
   }
 
   /**
-   * Proves that nothing is on its way to this peer: `from` sends `barrier`, a frame that the switch delivers here, and it is the
-   * next to come. Order is kept from one ingress port to one egress port, so this says nothing about frames of third
-   * parties that were sent only now.
+   * Proves that nothing is on its way to this peer: `from` sends `barrier`, a frame that the switch delivers here, and
+   * it is the next to come. Order is kept from one ingress port to one egress port, so this says nothing about frames
+   * of third parties that were sent only now.
    */
   async expectSilence(from: RawPeer, barrier: Uint8Array): Promise<void> {
     await from.send(barrier)

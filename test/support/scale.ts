@@ -1,5 +1,6 @@
 /**
- * How much longer than in the suite a test goes on: TAPSWITCH_SCALE=100 sends a hundred times as many frames. The suite runs with 1.
+ * How much longer than in the suite a test goes on: TAPSWITCH_SCALE=100 sends a hundred times as many frames. The suite
+ * runs with 1.
  */
 const { TAPSWITCH_SCALE = '1' } = process.env
 

@@ -1,9 +1,10 @@
 /**
- * Frames for libslirp, made from a seed: what guests send, in every protocol that libslirp reads, and then wrong in one place or several. Most
- * checksums are put right again behind a change, because a frame with a wrong one is read no further.
+ * Frames for libslirp, made from a seed: what guests send, in every protocol that libslirp reads, and then wrong in one
+ * place or several. Most checksums are put right again behind a change, because a frame with a wrong one is read no
+ * further.
  *
- * `observe` is told what libslirp answers, so that TCP goes on where it stands: a segment that libslirp expects reaches further than one
- * that it does not.
+ * `observe` is told what libslirp answers, so that TCP goes on where it stands: a segment that libslirp expects reaches
+ * further than one that it does not.
  */
 
 import { fragment, sealHeader } from './fragments.js'

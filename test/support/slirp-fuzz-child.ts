@@ -1,11 +1,12 @@
 /**
- * A process in which libslirp is given frames that a seed makes, with admission in front of it or without. When libslirp crashes, this
- * process ends by a signal, and the file that it was given holds the number of the frame and the last frames.
+ * A process in which libslirp is given frames that a seed makes, with admission in front of it or without. When
+ * libslirp crashes, this process ends by a signal, and the file that it was given holds the number of the frame and the
+ * last frames.
  *
  *     node slirp-fuzz-child.js SEED FRAMES on|off TRACE-FILE
  *
- * Run it in a network namespace without a way out. It prints one JSON line at its end. Time is made up: a turn of the loop takes up to
- * a second, so that hours of timers pass in a run.
+ * Run it in a network namespace without a way out. It prints one JSON line at its end. Time is made up: a turn of the
+ * loop takes up to a second, so that hours of timers pass in a run.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
- * A guest behind a slirp process, without a VM: it holds the far end of the socketpair and does by hand what a guest's kernel
- * does, DHCP, ARP, ICMP, a little TCP.
+ * A guest behind a slirp process, without a VM: it holds the far end of the socketpair and does by hand what a guest's
+ * kernel does, DHCP, ARP, ICMP, a little TCP.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

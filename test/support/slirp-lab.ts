@@ -1,6 +1,6 @@
 /**
- * A switch with a slirp interface on a host that is a network namespace with a loopback and no way out, and guests made of test code on its
- * unixgram transport. What a hostile guest sends ends here.
+ * A switch with a slirp interface on a host that is a network namespace with a loopback and no way out, and guests made
+ * of test code on its unixgram transport. What a hostile guest sends ends here.
  */
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'

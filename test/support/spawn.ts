@@ -5,8 +5,8 @@ const setpriv = process.platform === 'linux' ? findCommand('setpriv') : undefine
 
 /**
  * As `spawn`, for a child that must not outlive this process. A test that runs into its time limit is killed without a
- * chance to tidy up, so on Linux the kernel is asked to do it (prctl PR_SET_PDEATHSIG); elsewhere only an orderly end of this
- * process takes the child along. The pid is the program's own: setpriv becomes it.
+ * chance to tidy up, so on Linux the kernel is asked to do it (prctl PR_SET_PDEATHSIG); elsewhere only an orderly end
+ * of this process takes the child along. The pid is the program's own: setpriv becomes it.
  */
 export function spawnBound(command: string, args: string[], options: SpawnOptions): ChildProcess {
   if (setpriv !== undefined) return spawn(setpriv, ['--pdeathsig', 'KILL', command, ...args], options)

@@ -1,6 +1,6 @@
 /**
- * An IPv4 host as small as it can be, behind a raw peer: asks and answers ARP (RFC 826) and ICMP echo (RFC 792). What a VM
- * sees of another VM that is pinged.
+ * An IPv4 host as small as it can be, behind a raw peer: asks and answers ARP (RFC 826) and ICMP echo (RFC 792). What a
+ * VM sees of another VM that is pinged.
  */
 import assert from 'node:assert/strict'
 import { BROADCAST, macOf, putMac } from './frames.js'

@@ -1,6 +1,6 @@
 /**
- * The far end of a stream connection, inside the test: frames behind 4-byte (or 2-byte) lengths on a unix or TCP socket. A peer that is
- * stalled leaves what comes in the kernel. Every wait is bounded.
+ * The far end of a stream connection, inside the test: frames behind 4-byte (or 2-byte) lengths on a unix or TCP
+ * socket. A peer that is stalled leaves what comes in the kernel. Every wait is bounded.
  */
 import { once } from 'node:events'
 import { connect, createServer, type NetConnectOpts, type Server, Socket } from 'node:net'

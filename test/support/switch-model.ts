@@ -1,4 +1,7 @@
-/** What the switch is to do, written as plainly as possible: maps, loops, strings. Slow, and meant to be read beside the rules. */
+/**
+ * What the switch is to do, written as plainly as possible: maps, loops, strings. Slow, and meant to be read beside the
+ * rules.
+ */
 import type { PortPolicy, SwitchLimits } from '#src/switch/switch.js'
 
 interface Entry {

@@ -1,4 +1,6 @@
-/** The shipped program as a test runs it: `tapswitch run` in a process of its own, on a configuration made for the test. */
+/**
+ * The shipped program as a test runs it: `tapswitch run` in a process of its own, on a configuration made for the test.
+ */
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -110,7 +112,10 @@ export class SwitchProcess {
     return this.logged((line, i) => i >= before && /^configuration (not )?reloaded/.test(line.msg))
   }
 
-  /** The first line that `accepts` likes, logged already or still to come. Rejects after `timeoutMs`, or when the switch ends. */
+  /**
+   * The first line that `accepts` likes, logged already or still to come. Rejects after `timeoutMs`, or when the switch
+   * ends.
+   */
   async logged(accepts: (line: LogLine, index: number) => boolean, timeoutMs = 10_000): Promise<LogLine> {
     const deadline = performance.now() + timeoutMs
     for (;;) {

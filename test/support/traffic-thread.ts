@@ -1,6 +1,6 @@
 /**
- * A sender and a receiver in a thread of their own, so that their pace does not depend on what the test does meanwhile. They go
- * round in circles: a burst leaves one and has to arrive at the other before the next one leaves.
+ * A sender and a receiver in a thread of their own, so that their pace does not depend on what the test does meanwhile.
+ * They go round in circles: a burst leaves one and has to arrive at the other before the next one leaves.
  *
  * Takes a number of milliseconds, goes round for so long, and answers with what it saw.
  */

@@ -36,7 +36,9 @@ export class TurningDataPlane {
     return this.#thread as DataPlaneThread
   }
 
-  /** In the place of the one before, if there was one: that leaves what it was doing as it is, as a thread that dies. */
+  /**
+   * In the place of the one before, if there was one: that leaves what it was doing as it is, as a thread that dies.
+   */
   start(maxFrameSize: number, endpoints: readonly EndpointSpec[], endpointFactory: EndpointFactory): void {
     closeAll(this.#descriptors)
     this.#thread = new DataPlaneThread({

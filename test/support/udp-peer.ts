@@ -1,6 +1,6 @@
 /**
- * The far end of a UDP tunnel, inside the test: what QEMU's inet netdevs, another switch and a careless program are to the
- * switch. Frames are read from the kernel only when asked for. Every wait is bounded.
+ * The far end of a UDP tunnel, inside the test: what QEMU's inet netdevs, another switch and a careless program are to
+ * the switch. Frames are read from the kernel only when asked for. Every wait is bounded.
  *
  *     const vm = UdpPeer.bind('127.0.0.1:0', { sendTo: '127.0.0.1:7000' })
  *     await vm.send(arpRequest)

@@ -2,8 +2,8 @@
  * A Linux VM for tests: QEMU without KVM, Debian's kernel, the initramfs of initramfs.ts, one virtio network card on
  * whatever `-netdev` the test names. It boots in about two seconds and runs shell commands for the test.
  *
- * The first serial port is QEMU's stdin and stdout and carries the agent's protocol; the kernel writes to the second, which
- * is read only to explain a failure. QEMU gets SIGKILL from the kernel when this process ends, however it ends.
+ * The first serial port is QEMU's stdin and stdout and carries the agent's protocol; the kernel writes to the second,
+ * which is read only to explain a failure. QEMU gets SIGKILL from the kernel when this process ends, however it ends.
  */
 
 import type { ChildProcess } from 'node:child_process'
@@ -161,7 +161,10 @@ export function dgramNetdev({ local, remote }: { local: string; remote: string }
   return ['-netdev', `dgram,id=net0,${address}`]
 }
 
-/** QEMU's stream netdev on a unix path: as client of whoever listens there, or listening itself for one client at a time. */
+/**
+ * QEMU's stream netdev on a unix path: as client of whoever listens there, or listening itself for one client at a
+ * time.
+ */
 export function streamNetdev(path: string, server: 'on' | 'off'): string[] {
   return ['-netdev', `stream,id=net0,server=${server},addr.type=unix,addr.path=${path}`]
 }

@@ -1,6 +1,6 @@
 /**
- * The stand-in for vmnet.framework (test/vmnet-standin), compiled when it is first wanted and kept under build/ by the hash
- * of its sources, and what a test asks of it in its own process.
+ * The stand-in for vmnet.framework (test/vmnet-standin), compiled when it is first wanted and kept under build/ by the
+ * hash of its sources, and what a test asks of it in its own process.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -33,7 +33,10 @@ export function standinLibrary(variant: StandinVariant = 'vmnet.so'): string {
   return join(built('all'), variant)
 }
 
-/** A program that checks the stand-in itself: plain, with the address and undefined behaviour sanitizers, with the thread's. */
+/**
+ * A program that checks the stand-in itself: plain, with the address and undefined behaviour sanitizers, with the
+ * thread's.
+ */
 export function standinChecks(variant: StandinChecks): string {
   return join(built('checks'), variant)
 }

@@ -1,4 +1,7 @@
-/** The far end of a WebSocket, inside the test: a client that a browser could be, or the server's end of one that we dialled. */
+/**
+ * The far end of a WebSocket, inside the test: a client that a browser could be, or the server's end of one that we
+ * dialled.
+ */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'

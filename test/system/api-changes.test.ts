@@ -1,4 +1,6 @@
-/** What the API changes on a switch that runs: each change seen in the traffic or in the file, each refusal in nothing. */
+/**
+ * What the API changes on a switch that runs: each change seen in the traffic or in the file, each refusal in nothing.
+ */
 import assert from 'node:assert/strict'
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'

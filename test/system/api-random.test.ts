@@ -1,6 +1,7 @@
 /**
- * Random requests, valid and not, at a switch that runs: none is answered with a fault of ours, none is left unanswered, and one
- * that is refused has changed nothing. What can change by itself (counters, ages, times) is left out of the comparison.
+ * Random requests, valid and not, at a switch that runs: none is answered with a fault of ours, none is left
+ * unanswered, and one that is refused has changed nothing. What can change by itself (counters, ages, times) is left
+ * out of the comparison.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * A switch that cannot start says why in one line for each thing that is wrong, and leaves everything as it found it: exit 2
- * for a configuration that can never work, exit 1 for one that does not work here and now.
+ * A switch that cannot start says why in one line for each thing that is wrong, and leaves everything as it found it:
+ * exit 2 for a configuration that can never work, exit 1 for one that does not work here and now.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -19,7 +19,10 @@ import { seed } from '../support/seed.js'
 const EXPRESSIONS = Math.round(500 * scale)
 /** Processes of tcpdump. */
 const AT_ONCE = 4
-/** libpcap refuses some combinations, as `vlan` behind `mpls`; more of them means that the list proves less than it says. */
+/**
+ * libpcap refuses some combinations, as `vlan` behind `mpls`; more of them means that the list proves less than it
+ * says.
+ */
 const MOST_REFUSED = 0.3
 
 describe('a capture filter', requirements({ commands: ['tcpdump'] }), () => {

@@ -1,6 +1,6 @@
 /**
- * One VM on each transport, all on one network, every pair pinging. A VM cannot speak WebSocket or VXLAN itself: those are links to further
- * switches, each with a VM of its own.
+ * One VM on each transport, all on one network, every pair pinging. A VM cannot speak WebSocket or VXLAN itself: those
+ * are links to further switches, each with a VM of its own.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -79,7 +79,8 @@ describe('a VM on every transport', { ...requirements(vmNeeds), timeout: 300_000
   after(() => Promise.all(labs.map(each => each.close())))
 
   it('pings every other', async () => {
-    // Whoever has not spoken yet is unknown to a transport that learns its peers, and the dialled one may still be being dialled.
+    // Whoever has not spoken yet is unknown to a transport that learns its peers, and the dialled one may still be
+    // being dialled.
     for (const vm of guests) await vm.run(`ping -c 1 -w 1 ${ipOf(99)}`)
     const failed: string[] = []
     await Promise.all(

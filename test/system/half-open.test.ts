@@ -1,6 +1,7 @@
 /**
- * Peers that vanish without a word, as when a cable is pulled or a host loses its power: no FIN, no RST, and nothing that is sent to them is
- * ever acknowledged. The switch has to notice by itself, within the time that is configured, and two others miss nothing meanwhile.
+ * Peers that vanish without a word, as when a cable is pulled or a host loses its power: no FIN, no RST, and nothing
+ * that is sent to them is ever acknowledged. The switch has to notice by itself, within the time that is configured,
+ * and two others miss nothing meanwhile.
  *
  * Here, vanishing is the packet filter of the peers' namespace, which drops everything from one moment on.
  */
@@ -31,7 +32,10 @@ import { WebSocketPeer } from '../support/websocket-peer.js'
 const { layout } = createOs()
 const KEEP_ALIVE_SECONDS = 3
 const IDLE_SECONDS = 4
-/** Silent for as long, asked for as long, looked at once a second; the rest is for a busy machine. Without asking it is 15 minutes. */
+/**
+ * Silent for as long, asked for as long, looked at once a second; the rest is for a busy machine. Without asking it is
+ * 15 minutes.
+ */
 const LIMIT_MS = 2 * KEEP_ALIVE_SECONDS * 1000 + 1000 + 6000
 const FAR = '10.9.2.2'
 const TOKEN = 'a-token-of-sufficient-length'
@@ -49,7 +53,10 @@ async function dialFrom(netns: Netns, address: string): Promise<Socket> {
   return new Socket({ fd, readable: true, writable: true })
 }
 
-/** Alice and Bob, on TCP as well: she says numbers, to him alone or to everybody, and he has to get all of them in order. */
+/**
+ * Alice and Bob, on TCP as well: she says numbers, to him alone or to everybody, and he has to get all of them in
+ * order.
+ */
 class Bystanders {
   readonly #alice: StreamPeer
   readonly #bob: StreamPeer

@@ -1,4 +1,6 @@
-/** What leaves through a port suffers as it was told to, the same each time; and single frames are written into the log. */
+/**
+ * What leaves through a port suffers as it was told to, the same each time; and single frames are written into the log.
+ */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { eventually } from '../support/eventually.js'

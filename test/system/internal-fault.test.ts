@@ -1,4 +1,7 @@
-/** Exceptions on the main thread that belong to no transport, thrown into the shipped program by a module that it loads first. */
+/**
+ * Exceptions on the main thread that belong to no transport, thrown into the shipped program by a module that it loads
+ * first.
+ */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it } from 'node:test'

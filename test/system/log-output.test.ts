@@ -1,6 +1,6 @@
 /**
- * The switch whose log cannot be written: a full disk, a reader that does not read, one that is gone. It starts, answers and stops as ever, and
- * says what is missing.
+ * The switch whose log cannot be written: a full disk, a reader that does not read, one that is gone. It starts,
+ * answers and stops as ever, and says what is missing.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, execFileSync } from 'node:child_process'

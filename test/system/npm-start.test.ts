@@ -1,4 +1,7 @@
-/** `npm start` and Ctrl-C, as a terminal does it: SIGINT to npm, its shell and the switch at once. npm then sends the switch another one. */
+/**
+ * `npm start` and Ctrl-C, as a terminal does it: SIGINT to npm, its shell and the switch at once. npm then sends the
+ * switch another one.
+ */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

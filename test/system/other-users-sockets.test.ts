@@ -1,4 +1,6 @@
-/** Sockets that the switch, which is not root here, may not write to: of a peer, and one that was left at its own path. */
+/**
+ * Sockets that the switch, which is not root here, may not write to: of a peer, and one that was left at its own path.
+ */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'

@@ -1,6 +1,7 @@
 /**
- * passt as the uplink: the switch connects to its socket as QEMU would, and guests get an address, and the host, without root. passt runs in a
- * namespace of the test's own, where a web server listens on loopback; passt shows that to guests at the router's address.
+ * passt as the uplink: the switch connects to its socket as QEMU would, and guests get an address, and the host,
+ * without root. passt runs in a namespace of the test's own, where a web server listens on loopback; passt shows that
+ * to guests at the router's address.
  */
 import assert from 'node:assert/strict'
 import { chmodSync } from 'node:fs'

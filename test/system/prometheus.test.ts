@@ -1,4 +1,7 @@
-/** What is shipped for Prometheus, judged by Prometheus: the rules, the metrics, and a server that scrapes a switch under known traffic. */
+/**
+ * What is shipped for Prometheus, judged by Prometheus: the rules, the metrics, and a server that scrapes a switch
+ * under known traffic.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -37,15 +40,18 @@ describe('promtool', requirements({ commands: ['promtool'] }), () => {
   })
 })
 
-/** Each second. Small enough for a busy machine, large enough for a rate over 40 s to have whole numbers of frames in it. */
+/**
+ * Each second. Small enough for a busy machine, large enough for a rate over 40 s to have whole numbers of frames in
+ * it.
+ */
 const unicastRate = 500
 const broadcastRate = 20
 const invalidRate = 25
 const windowSeconds = 40
 
 /**
- * A sample is stamped when the scrape begins and read when it is answered, and what PacedSender noted as sent is counted when the switch
- * receives it: on a machine that stalls for a second, a second in forty.
+ * A sample is stamped when the scrape begins and read when it is answered, and what PacedSender noted as sent is
+ * counted when the switch receives it: on a machine that stalls for a second, a second in forty.
  */
 const tolerance = 1 / windowSeconds
 

@@ -1,6 +1,6 @@
 /**
- * slirp in a running switch, when its process or the data plane dies. The control plane runs in the test's own process, where the threads
- * can be reached; the guest is test code on a unixgram socket.
+ * slirp in a running switch, when its process or the data plane dies. The control plane runs in the test's own process,
+ * where the threads can be reached; the guest is test code on a unixgram socket.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,7 @@
-/** Two VMs behind slirp, on a host that is a namespace of the test's: its loopback, its name server, and a world outside. */
+/**
+ * Two VMs behind slirp, on a host that is a namespace of the test's: its loopback, its name server, and a world
+ * outside.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** A socket that systemd made: a VM connects to it before there is a switch, and is served by the one that starts for it. */
+/**
+ * A socket that systemd made: a VM connects to it before there is a switch, and is served by the one that starts for
+ * it.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'

@@ -1,10 +1,10 @@
 /**
  * A VM that stops reading must cost the others nothing: it gets what fits its queue, the rest is dropped and counted.
  *
- * Alice and Bob exchange frames as fast as they can. Dave sends all the while, in every other window to Carol, who reads, and in
- * between to Erin, who does not, and to everyone. Judged is the ratio of neighbouring windows, so it does not matter how
- * fast this machine is. What else it does makes single ratios vary by a factor of two; so windows are short and many, and
- * where their median is not clear yet, more are taken.
+ * Alice and Bob exchange frames as fast as they can. Dave sends all the while, in every other window to Carol, who
+ * reads, and in between to Erin, who does not, and to everyone. Judged is the ratio of neighbouring windows, so it does
+ * not matter how fast this machine is. What else it does makes single ratios vary by a factor of two; so windows are
+ * short and many, and where their median is not clear yet, more are taken.
  */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -101,7 +101,10 @@ describe('a peer that stops reading', { timeout: 180_000 }, () => {
     return api.portOf(peer.path as string)
   }
 
-  /** Sends until the kernel's buffers and the switch's queue are full: some thousands of frames where the socket is her own. */
+  /**
+   * Sends until the kernel's buffers and the switch's queue are full: some thousands of frames where the socket is her
+   * own.
+   */
   async function fill(dave: RawPeer, drops: () => Promise<number>): Promise<void> {
     const burst = Array.from({ length: 256 }, () => frame(ERIN, DAVE, 1514))
     for (let attempt = 0; (await drops()) === 0; attempt++) {

@@ -1,4 +1,6 @@
-/** VMs on streams: QEMU as client on a unix path and over TCP, with its newer and its older netdev, and QEMU as server. */
+/**
+ * VMs on streams: QEMU as client on a unix path and over TCP, with its newer and its older netdev, and QEMU as server.
+ */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Lab } from '../support/lab.js'

@@ -1,4 +1,7 @@
-/** A TAP in mode bridged: a port of a bridge that is there, or of one that the switch makes. Behind the bridge is another namespace. */
+/**
+ * A TAP in mode bridged: a port of a bridge that is there, or of one that the switch makes. Behind the bridge is
+ * another namespace.
+ */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Lab } from '../support/lab.js'

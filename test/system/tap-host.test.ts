@@ -1,6 +1,6 @@
 /**
- * A TAP in mode host, with everything in a namespace of the test: the switch itself runs there, as it would on a host. Behind the
- * switch are a VM, and a station that sends what no VM's kernel would.
+ * A TAP in mode host, with everything in a namespace of the test: the switch itself runs there, as it would on a host.
+ * Behind the switch are a VM, and a station that sends what no VM's kernel would.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

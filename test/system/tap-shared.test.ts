@@ -1,6 +1,6 @@
 /**
- * A TAP in mode shared. The switch runs where the test runs, and is told the namespace that its TAP belongs to; from there a cable leads
- * to a second namespace, the world, which knows no way back to the guests.
+ * A TAP in mode shared. The switch runs where the test runs, and is told the namespace that its TAP belongs to; from
+ * there a cable leads to a second namespace, the world, which knows no way back to the guests.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** A guest of v86 and a VM of QEMU on one switch. v86 runs here in Node with the WebSocket of `ws`; in a browser it has that of the browser. */
+/**
+ * A guest of v86 and a VM of QEMU on one switch. v86 runs here in Node with the WebSocket of `ws`; in a browser it has
+ * that of the browser.
+ */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../support/eventually.js'

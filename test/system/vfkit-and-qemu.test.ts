@@ -1,7 +1,7 @@
 /**
- * Two kinds of client that no other switch serves together: QEMU's dgram netdev, which sends to a path and hears whoever
- * answers, and vfkit's, which connects, says VFKT, and hears only the socket it connected to. The vfkit clients are raw peers that
- * speak ARP and ICMP by hand; QEMU runs a VM.
+ * Two kinds of client that no other switch serves together: QEMU's dgram netdev, which sends to a path and hears
+ * whoever answers, and vfkit's, which connects, says VFKT, and hears only the socket it connected to. The vfkit clients
+ * are raw peers that speak ARP and ICMP by hand; QEMU runs a VM.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'

@@ -1,4 +1,6 @@
-/** The running switch and its vmnet interface from start to end: refusals, reloads, signals, and nothing left behind. */
+/**
+ * The running switch and its vmnet interface from start to end: refusals, reloads, signals, and nothing left behind.
+ */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'

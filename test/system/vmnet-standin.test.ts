@@ -1,6 +1,6 @@
 /**
- * The stand-in for vmnet.framework, checked by a C program with clang's own blocks (test/vmnet-standin/checks): alone, under
- * the sanitizers, and under valgrind. What the other vmnet tests prove rests on it.
+ * The stand-in for vmnet.framework, checked by a C program with clang's own blocks (test/vmnet-standin/checks): alone,
+ * under the sanitizers, and under valgrind. What the other vmnet tests prove rests on it.
  */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'

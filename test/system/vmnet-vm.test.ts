@@ -1,6 +1,6 @@
 /**
- * VMs that reach a DHCP server, a name server and a web server through vmnet's code: the switch runs with an interface of type
- * vmnet, the stand-in is behind it, and behind that a TAP in a namespace, in the place of the Mac.
+ * VMs that reach a DHCP server, a name server and a web server through vmnet's code: the switch runs with an interface
+ * of type vmnet, the stand-in is behind it, and behind that a TAP in a namespace, in the place of the Mac.
  */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'

@@ -1,6 +1,6 @@
 /**
- * The thread that moves frames dies while it has a vmnet interface. The interface is the process's, so the next thread takes it over,
- * and vmnet is asked nothing.
+ * The thread that moves frames dies while it has a vmnet interface. The interface is the process's, so the next thread
+ * takes it over, and vmnet is asked nothing.
  */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * An EVPN fabric (FRR) that the switch joins as a static VTEP, by the commands that docs/vxlan.md gives: two VTEPs that find each other by
- * BGP, and the switch, which speaks no BGP, in the flood list of both.
+ * An EVPN fabric (FRR) that the switch joins as a static VTEP, by the commands that docs/vxlan.md gives: two VTEPs that
+ * find each other by BGP, and the switch, which speaks no BGP, in the flood list of both.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * The thread that moves frames dies, and another takes over. Here the control plane runs in the test's own process, where the
- * thread can be reached: by an exception in it, and by ending it from outside, whatever it was doing.
+ * The thread that moves frames dies, and another takes over. Here the control plane runs in the test's own process,
+ * where the thread can be reached: by an exception in it, and by ending it from outside, whatever it was doing.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

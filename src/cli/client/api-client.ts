@@ -1,6 +1,6 @@
 /**
- * A running switch, spoken to through its HTTP API, over TCP or a unix socket. What goes wrong is an OperatorError with one sentence: no
- * switch there, no or the wrong token, a request that was refused.
+ * A running switch, spoken to through its HTTP API, over TCP or a unix socket. What goes wrong is an OperatorError with
+ * one sentence: no switch there, no or the wrong token, a request that was refused.
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'

@@ -1,8 +1,8 @@
 /**
  * Where the command `capture` writes: a file, a named pipe or stdout. A fault is an OperatorError of one sentence.
  *
- * pcapng consists of blocks, each with its length. The file keeps count of them, so that it can be cut behind the last whole block when the disk is
- * full or the switch is gone: what is left is a valid file.
+ * pcapng consists of blocks, each with its length. The file keeps count of them, so that it can be cut behind the last
+ * whole block when the disk is full or the switch is gone: what is left is a valid file.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Writable } from 'node:stream'

@@ -1,6 +1,6 @@
 /**
- * `tapswitch capture`: frames as they pass, in a file that Wireshark and tcpdump read, or into a pipe to them. The switch makes the file; the
- * command copies it. Whatever goes wrong on the way, the file that is left is a valid one.
+ * `tapswitch capture`: frames as they pass, in a file that Wireshark and tcpdump read, or into a pipe to them. The
+ * switch makes the file; the command copies it. Whatever goes wrong on the way, the file that is left is a valid one.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Writable } from 'node:stream'

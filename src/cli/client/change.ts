@@ -1,6 +1,7 @@
 /**
- * `tapswitch add`, `remove`, `set`, `disconnect`, `learn`, `forget`, `flush`, `save`: changing a running switch. What is to be added or set is written as
- * in the configuration file, either as one YAML mapping or as `option=value` words: `listen=vm1.sock port.isolated=true`.
+ * `tapswitch add`, `remove`, `set`, `disconnect`, `learn`, `forget`, `flush`, `save`: changing a running switch. What
+ * is to be added or set is written as in the configuration file, either as one YAML mapping or as `option=value` words:
+ * `listen=vm1.sock port.isolated=true`.
  */
 import { parse } from 'yaml'
 import type { SaveReport } from '../../control/switch-control.js'

@@ -1,6 +1,7 @@
 /**
- * `tapswitch events`: what happens, as it happens. When the switch ends the connection it is asked again, from the event after the last one
- * that was seen, so that a restart of this connection loses nothing the switch still remembers.
+ * `tapswitch events`: what happens, as it happens. When the switch ends the connection it is asked again, from the
+ * event after the last one that was seen, so that a restart of this connection loses nothing the switch still
+ * remembers.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'

@@ -1,10 +1,12 @@
 /**
- * `tapswitch extcap`: how Wireshark and tshark see a running switch, as network interfaces of their own: one for each port and
- * `tapswitch-all`. They call a program in their extcap folder in four ways, told apart by an option each, and read lines of
- * `{name=value}` from stdout (https://www.wireshark.org/docs/wsdg_html_chunked/ChCaptureExtcap.html); scripts/tapswitch-extcap is that program.
+ * `tapswitch extcap`: how Wireshark and tshark see a running switch, as network interfaces of their own: one for each
+ * port and `tapswitch-all`. They call a program in their extcap folder in four ways, told apart by an option each, and
+ * read lines of `{name=value}` from stdout (https://www.wireshark.org/docs/wsdg_html_chunked/ChCaptureExtcap.html);
+ * scripts/tapswitch-extcap is that program.
  *
- * Wireshark lists interfaces whenever it starts, also where no switch runs. `tapswitch-all` is listed all the same, because only an interface
- * has options in which another switch can be named, and no more than a moment is spent waiting for a switch that does not answer.
+ * Wireshark lists interfaces whenever it starts, also where no switch runs. `tapswitch-all` is listed all the same,
+ * because only an interface has options in which another switch can be named, and no more than a moment is spent
+ * waiting for a switch that does not answer.
  */
 import type { Writable } from 'node:stream'
 import type { PortView } from '../../control/view.js'

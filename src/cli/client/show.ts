@@ -1,4 +1,7 @@
-/** `tapswitch status`, `ports`, `transports`, `interfaces`, `fdb`: what a running switch shows of itself, as tables or as the API's own JSON. */
+/**
+ * `tapswitch status`, `ports`, `transports`, `interfaces`, `fdb`: what a running switch shows of itself, as tables or
+ * as the API's own JSON.
+ */
 import type {
   FdbEntryView,
   FindingView,

@@ -1,7 +1,8 @@
 /**
- * Which switch to talk to. `--url` or TAPSWITCH_URL names one; else it is the one that `--config` describes, which is the one that `tapswitch
- * run` with the same file runs. A token comes from a file or the environment, never from an argument, which everybody may read; of a
- * configuration's own tokens the first one that may change things and can be read is used.
+ * Which switch to talk to. `--url` or TAPSWITCH_URL names one; else it is the one that `--config` describes, which is
+ * the one that `tapswitch run` with the same file runs. A token comes from a file or the environment, never from an
+ * argument, which everybody may read; of a configuration's own tokens the first one that may change things and can be
+ * read is used.
  */
 import { readFileSync } from 'node:fs'
 import type { Config, HttpConfig } from '../../config/config.js'

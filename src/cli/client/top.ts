@@ -1,6 +1,7 @@
 /**
- * `tapswitch top`: the ports of a running switch, busiest first, with their rates since the last look. Drawn on the terminal's other screen, so
- * that what was there before is back afterwards. Keys: q ends, r f d sort by received, sent or dropped frames.
+ * `tapswitch top`: the ports of a running switch, busiest first, with their rates since the last look. Drawn on the
+ * terminal's other screen, so that what was there before is back afterwards. Keys: q ends, r f d sort by received, sent
+ * or dropped frames.
  */
 import { emitKeypressEvents } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'

@@ -1,6 +1,6 @@
 /**
- * Options of the `auto` interface: the best uplink this machine offers. What it may become is resolved along with it, so that
- * the choice, made when the switch starts, needs nothing but the machine.
+ * Options of the `auto` interface: the best uplink this machine offers. What it may become is resolved along with it,
+ * so that the choice, made when the switch starts, needs nothing but the machine.
  */
 import { z } from 'zod'
 import type { AttachmentType } from '../attachment.js'

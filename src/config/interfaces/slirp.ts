@@ -1,6 +1,6 @@
 /**
- * Options of the `slirp` interface: NAT, DHCP and DNS inside the process, through libslirp. Addresses that are not given are derived
- * from the network, as QEMU's user network has them: gateway .2, DNS .3, guests from .15.
+ * Options of the `slirp` interface: NAT, DHCP and DNS inside the process, through libslirp. Addresses that are not
+ * given are derived from the network, as QEMU's user network has them: gateway .2, DNS .3, guests from .15.
  */
 import { z } from 'zod'
 import type { Problem } from '../../errors.js'
@@ -172,8 +172,8 @@ export function resolveSlirp(input: Input, path: string, scope: Scope): SlirpCon
 }
 
 /**
- * libslirp knows a UDP forward by the guest's address and port alone, so the answers to a second one would leave from the first. Two with
- * the same key cannot be in force together; null for TCP, which has no such limit.
+ * libslirp knows a UDP forward by the guest's address and port alone, so the answers to a second one would leave from
+ * the first. Two with the same key cannot be in force together; null for TCP, which has no such limit.
  */
 export function datagramKey({ protocol, guest }: Pick<Forward, 'protocol' | 'guest'>): string | null {
   const end = protocol === 'udp' ? parseForwardEnd(guest) : undefined
@@ -195,7 +195,9 @@ function checkDatagramForwards(forwards: readonly Forward[], path: string, { pro
   }
 }
 
-/** Every stack answers for its gateway, and for the IPv6 router fe80::2: two on one switch answer each other's guests. */
+/**
+ * Every stack answers for its gateway, and for the IPv6 router fe80::2: two on one switch answer each other's guests.
+ */
 export function checkStacks(stacks: readonly { path: string; config: SlirpConfig }[], problems: Problem[]): void {
   const gateways = new Map<string, string>()
   let router: string | undefined

@@ -11,7 +11,10 @@ import { type Forward, parseForwardEnd } from '../forwards.js'
 import { valueText } from '../messages.js'
 
 export const vmnetModes = ['shared', 'host', 'bridged'] as const
-/** shared: NAT to the outside. host: the Mac and the guests alone. bridged: guests are stations of the Mac's own network. */
+/**
+ * shared: NAT to the outside. host: the Mac and the guests alone. bridged: guests are stations of the Mac's own
+ * network.
+ */
 export type VmnetMode = (typeof vmnetModes)[number]
 
 export interface VmnetReservation {
@@ -24,15 +27,18 @@ export interface VmnetOptions {
   /** @default 'shared' */
   readonly mode?: VmnetMode | undefined
   /**
-   * The address this side of the interface goes by, instead of one that vmnet makes up. It is reported as `mac`; vmnet lets frames of
-   * any source through, and several stations may live behind one interface.
+   * The address this side of the interface goes by, instead of one that vmnet makes up. It is reported as `mac`; vmnet
+   * lets frames of any source through, and several stations may live behind one interface.
    */
   readonly mac?: string | undefined
   /** Bytes of an IP packet; not in bridged mode, where the bridge decides. vmnet's own default is 1500. */
   readonly mtu?: number | undefined
   /** Interface of the Mac that bridged mode joins, e.g. `en0`. */
   readonly bridgeInterface?: string | undefined
-  /** The host's own address; DHCP serves from the one after it. The three go together; without them vmnet takes a free subnet. */
+  /**
+   * The host's own address; DHCP serves from the one after it. The three go together; without them vmnet takes a free
+   * subnet.
+   */
   readonly dhcpStart?: string | undefined
   readonly dhcpEnd?: string | undefined
   readonly subnetMask?: string | undefined
@@ -40,7 +46,9 @@ export interface VmnetOptions {
   readonly dhcp?: boolean | undefined
   /** Addresses that DHCP keeps for one station each; macOS 26. */
   readonly reservations?: readonly VmnetReservation[] | undefined
-  /** Interface of the Mac through which shared mode reaches the outside; macOS 26. Default: that of the default route. */
+  /**
+   * Interface of the Mac through which shared mode reaches the outside; macOS 26. Default: that of the default route.
+   */
   readonly externalInterface?: string | undefined
   /** Keeps vmnet interfaces apart from each other; this one gets an id of its own. @default false */
   readonly isolated?: boolean | undefined

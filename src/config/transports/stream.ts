@@ -1,4 +1,7 @@
-/** Options of the `stream` transport: frames behind their lengths on unix and TCP sockets (QEMU's stream and socket netdevs, passt, libkrun, gvproxy). */
+/**
+ * Options of the `stream` transport: frames behind their lengths on unix and TCP sockets (QEMU's stream and socket
+ * netdevs, passt, libkrun, gvproxy).
+ */
 import { z } from 'zod'
 import type { AttachmentType } from '../attachment.js'
 import type { PortPolicyConfig } from '../config.js'

@@ -1,4 +1,6 @@
-/** Options of the `websocket` transport: a frame in each binary message (v86 and jor1k in a browser, another switch). */
+/**
+ * Options of the `websocket` transport: a frame in each binary message (v86 and jor1k in a browser, another switch).
+ */
 import { dirname, resolve as resolvePath } from 'node:path'
 import { z } from 'zod'
 import type { AttachmentType } from '../attachment.js'

@@ -1,7 +1,7 @@
 /**
- * What happens, as server-sent events. Each reader has a place in the numbered stream of the bus and is written to while it takes
- * more; nothing is kept for it. One that does not read for a while, or that the ring has overtaken, is disconnected: it comes back
- * with the id of the last event it saw, and goes on there, told how many it missed.
+ * What happens, as server-sent events. Each reader has a place in the numbered stream of the bus and is written to
+ * while it takes more; nothing is kept for it. One that does not read for a while, or that the ring has overtaken, is
+ * disconnected: it comes back with the id of the last event it saw, and goes on there, told how many it missed.
  */
 import type { ServerResponse } from 'node:http'
 import type { EventFeed, NumberedEvent, SwitchEventType } from '../../control/event-bus.js'

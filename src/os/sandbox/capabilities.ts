@@ -1,11 +1,12 @@
 /**
- * Linux capabilities: the pieces root's rights are cut into. `keepCapabilities` leaves the calling thread, and what it starts, with those
- * that are named and no way to get others back.
+ * Linux capabilities: the pieces root's rights are cut into. `keepCapabilities` leaves the calling thread, and what it
+ * starts, with those that are named and no way to get others back.
  *
- * Sets of a thread (capabilities(7)): *effective* is used now, *permitted* may be made effective, *inheritable* and *ambient* are carried
- * through execve, the *bounding* set caps what execve can add.
+ * Sets of a thread (capabilities(7)): *effective* is used now, *permitted* may be made effective, *inheritable* and
+ * *ambient* are carried through execve, the *bounding* set caps what execve can add.
  *
- * Source: include/uapi/linux/capability.h (version 3 of the header: two words for each set), include/uapi/linux/prctl.h.
+ * Source: include/uapi/linux/capability.h (version 3 of the header: two words for each set),
+ * include/uapi/linux/prctl.h.
  */
 import { readFileSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
@@ -50,7 +51,10 @@ export function keepCapabilitiesOverUserChange(): void {
   if (isLinux) prctl(PR_SET_KEEPCAPS, 1)
 }
 
-/** Drops all but these from the bounding set of the calling thread. Needs CAP_SETPCAP, and does nothing without: call it while root. */
+/**
+ * Drops all but these from the bounding set of the calling thread. Needs CAP_SETPCAP, and does nothing without: call it
+ * while root.
+ */
 export function dropBoundingSet(kept: readonly Capability[]): void {
   for (let capability = 0; isLinux && capability < MOST; capability++) {
     if (!(kept as readonly number[]).includes(capability) && prctl(PR_CAPBSET_DROP, capability) < 0) return
@@ -58,8 +62,8 @@ export function dropBoundingSet(kept: readonly Capability[]): void {
 }
 
 /**
- * Drops all but these from every set of the calling thread but the bounding set. One that the thread does not have cannot be kept: check `hasCapability`
- * before. Throws when the kernel refuses.
+ * Drops all but these from every set of the calling thread but the bounding set. One that the thread does not have
+ * cannot be kept: check `hasCapability` before. Throws when the kernel refuses.
  */
 export function keepCapabilities(kept: readonly Capability[]): void {
   if (!isLinux) return

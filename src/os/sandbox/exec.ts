@@ -1,10 +1,11 @@
 /**
  * execve(2) of this process by another program, and the descriptors that the program gets.
  *
- * Landlock, no_new_privs and capability sets belong to a thread, and Node.js has several before the first line of JavaScript runs (V8's
- * workers, the signal watcher). So a process that restricts itself does it in two steps: the main thread takes on the restrictions, then
- * replaces the process by the same program once more. The kernel ends all other threads, and every thread of the new image inherits the
- * restrictions of the thread that called execve. The process id, standard streams and descriptors without close-on-exec stay.
+ * Landlock, no_new_privs and capability sets belong to a thread, and Node.js has several before the first line of
+ * JavaScript runs (V8's workers, the signal watcher). So a process that restricts itself does it in two steps: the main
+ * thread takes on the restrictions, then replaces the process by the same program once more. The kernel ends all other
+ * threads, and every thread of the new image inherits the restrictions of the thread that called execve. The process
+ * id, standard streams and descriptors without close-on-exec stay.
  */
 import { readdirSync } from 'node:fs'
 import { errno, libc } from '../libc.js'
@@ -18,7 +19,10 @@ export interface Replacement {
   readonly args: readonly string[]
   /** The whole environment of the new program. */
   readonly environment: Readonly<Record<string, string>>
-  /** The only descriptors that the new program gets. Node.js marks even its standard streams close-on-exec, so name them too. */
+  /**
+   * The only descriptors that the new program gets. Node.js marks even its standard streams close-on-exec, so name them
+   * too.
+   */
   readonly descriptors: readonly number[]
 }
 

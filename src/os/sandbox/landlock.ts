@@ -1,14 +1,15 @@
 /**
- * Landlock: a list of folders and files that a thread may use, and how; everything else of the file system is refused with EACCES,
- * whatever the user's rights are. It works without privilege, adds to all other checks, cannot be undone, and is inherited by threads and
- * programs that the thread starts. It does not touch descriptors that are open, nor `stat`, `chdir` and connecting to a unix socket.
+ * Landlock: a list of folders and files that a thread may use, and how; everything else of the file system is refused
+ * with EACCES, whatever the user's rights are. It works without privilege, adds to all other checks, cannot be undone,
+ * and is inherited by threads and programs that the thread starts. It does not touch descriptors that are open, nor
+ * `stat`, `chdir` and connecting to a unix socket.
  *
- * Landlock also keeps the thread from tracing and from reading the memory of processes outside, and from kernel 6.12 on from signalling
- * them and from connecting to abstract unix sockets of others (scopes).
+ * Landlock also keeps the thread from tracing and from reading the memory of processes outside, and from kernel 6.12 on
+ * from signalling them and from connecting to abstract unix sockets of others (scopes).
  *
- * The restriction is the calling thread's. thread-pool.ts brings it to the threads that Node.js hands asynchronous work to; see exec.ts for how a
- * process gets it for all of its threads. LANDLOCK_RESTRICT_SELF_TSYNC (version 8) is not used: it would put the caller's restriction in
- * the place of a narrower one that another thread has already.
+ * The restriction is the calling thread's. thread-pool.ts brings it to the threads that Node.js hands asynchronous work
+ * to; see exec.ts for how a process gets it for all of its threads. LANDLOCK_RESTRICT_SELF_TSYNC (version 8) is not
+ * used: it would put the caller's restriction in the place of a narrower one that another thread has already.
  *
  * Source: include/uapi/linux/landlock.h, landlock(7). The system calls have the same numbers on every architecture.
  */
@@ -64,7 +65,10 @@ const accessBits = {
   write: ['writeFile', 'truncate'],
   /** Make and bind unix sockets. */
   sockets: ['makeSocket'],
-  /** Put unix sockets, and links to such, in the place of others. It takes the right to remove, which holds for every file there. */
+  /**
+   * Put unix sockets, and links to such, in the place of others. It takes the right to remove, which holds for every
+   * file there.
+   */
   socketFiles: ['makeSocket', 'makeLink', 'removeFile', 'refer'],
   /** Remove folders that are empty. */
   removeFolders: ['removeFolder'],
@@ -83,7 +87,10 @@ export interface FileRule {
 
 export interface LandlockOptions {
   readonly rules: readonly FileRule[]
-  /** Also refuse signals to processes outside, and connections to abstract unix sockets outside (from version 6). Default false. */
+  /**
+   * Also refuse signals to processes outside, and connections to abstract unix sockets outside (from version 6).
+   * Default false.
+   */
   readonly scoped?: boolean
 }
 
@@ -94,14 +101,17 @@ function syscall(number: number, a: number, b: number, c: number, d = 0): number
   return bound(number, a, b, c, d)
 }
 
-/** Version of Landlock's interface in the running kernel; 0 where there is none, or where it was switched off at boot. */
+/**
+ * Version of Landlock's interface in the running kernel; 0 where there is none, or where it was switched off at boot.
+ */
 export function landlockVersion(): number {
   return isLinux ? Math.max(0, syscall(CREATE_RULESET, 0, 0, CREATE_RULESET_VERSION)) : 0
 }
 
 /**
- * Restricts the calling thread to the rules; sets no_new_privs, which Landlock asks for. Returns false, and does nothing, where the kernel
- * has no Landlock. What the kernel's version cannot refuse stays allowed. Throws when the kernel refuses a rule.
+ * Restricts the calling thread to the rules; sets no_new_privs, which Landlock asks for. Returns false, and does
+ * nothing, where the kernel has no Landlock. What the kernel's version cannot refuse stays allowed. Throws when the
+ * kernel refuses a rule.
  */
 export function restrictFiles(options: LandlockOptions): boolean {
   const ruleset = makeRuleset(options)
@@ -114,7 +124,10 @@ export function restrictFiles(options: LandlockOptions): boolean {
   return true
 }
 
-/** The rules as a descriptor, which the caller closes; undefined where the kernel has no Landlock. Throws when the kernel refuses a rule. */
+/**
+ * The rules as a descriptor, which the caller closes; undefined where the kernel has no Landlock. Throws when the
+ * kernel refuses a rule.
+ */
 export function makeRuleset({ rules, scoped = false }: LandlockOptions): number | undefined {
   const version = landlockVersion()
   if (version === 0) return undefined

@@ -39,8 +39,8 @@ export function limitOf(resource: Resource): Limit {
 }
 
 /**
- * Sets the soft and the hard limit to `wanted`, or to the hard limit where that is lower: a process without privilege can only lower its
- * hard limit. Returns the limit now in force.
+ * Sets the soft and the hard limit to `wanted`, or to the hard limit where that is lower: a process without privilege
+ * can only lower its hard limit. Returns the limit now in force.
  */
 export function setLimit(resource: Resource, wanted: number): number {
   const granted = Math.min(wanted, limitOf(resource).hard)

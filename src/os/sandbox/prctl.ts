@@ -1,6 +1,6 @@
 /**
- * prctl(2): what one thread of a Linux process asks the kernel to do with itself. Each call here changes the calling thread; threads and
- * programs that it starts afterwards inherit no_new_privs, capability sets and the bounding set.
+ * prctl(2): what one thread of a Linux process asks the kernel to do with itself. Each call here changes the calling
+ * thread; threads and programs that it starts afterwards inherit no_new_privs, capability sets and the bounding set.
  *
  * Source: include/uapi/linux/prctl.h, prctl(2). macOS has no prctl: check `isLinux` before a call.
  */
@@ -34,8 +34,8 @@ export function hasNoNewPrivileges(): boolean {
 }
 
 /**
- * The kernel sends this signal to the process when the thread that started it ends. A change of user or of capabilities cancels the
- * request (kernel/cred.c, commit_creds), so make it last.
+ * The kernel sends this signal to the process when the thread that started it ends. A change of user or of capabilities
+ * cancels the request (kernel/cred.c, commit_creds), so make it last.
  */
 export function dieWithParent(signal: number): boolean {
   return prctl(PR_SET_PDEATHSIG, signal) === 0

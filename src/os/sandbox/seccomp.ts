@@ -1,12 +1,14 @@
 /**
- * seccomp: a filter in front of the system calls of this process. The kernel runs it at each call; it says allow, fail with EPERM, or kill
- * the process (SIGSYS). It cannot be taken off.
+ * seccomp: a filter in front of the system calls of this process. The kernel runs it at each call; it says allow, fail
+ * with EPERM, or kill the process (SIGSYS). It cannot be taken off.
  *
- * The filter is a list of what is allowed. A call that is not in it fails with EPERM, so that a library which tries something optional
- * goes on; a call that is newer than the table of numbers fails with ENOSYS, which is what C libraries expect before they fall back to an
- * older one. `kill` is for calls that no correct program of the kind makes: an attempt is an attack, and the exit by SIGSYS says so.
+ * The filter is a list of what is allowed. A call that is not in it fails with EPERM, so that a library which tries
+ * something optional goes on; a call that is newer than the table of numbers fails with ENOSYS, which is what C
+ * libraries expect before they fall back to an older one. `kill` is for calls that no correct program of the kind
+ * makes: an attempt is an attack, and the exit by SIGSYS says so.
  *
- * The filter sees numbers and arguments, not memory: it can tell the family of a socket and the flags of openat, not a path or an address.
+ * The filter sees numbers and arguments, not memory: it can tell the family of a socket and the flags of openat, not a
+ * path or an address.
  *
  * It is installed for all threads at once (SECCOMP_FILTER_FLAG_TSYNC), and gives them no_new_privs, too.
  *
@@ -108,8 +110,8 @@ function checks(check: ArgumentCheck): Instruction[] {
 }
 
 /**
- * Puts the filter in front of all threads of this process. Returns false, and does nothing, where the kernel has no seccomp filters or
- * the table no numbers for this processor. Throws when the kernel refuses the program.
+ * Puts the filter in front of all threads of this process. Returns false, and does nothing, where the kernel has no
+ * seccomp filters or the table no numbers for this processor. Throws when the kernel refuses the program.
  */
 export function installFilter(options: FilterOptions): boolean {
   const architecture = architectures[process.arch]

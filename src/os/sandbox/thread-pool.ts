@@ -1,11 +1,12 @@
 /**
- * Landlock for the threads of libuv's pool, which do what JavaScript asks for asynchronously: `fs` with callbacks and promises, name lookups,
- * compression. They exist before a process can restrict itself, and a restriction is taken on by the thread that asks for it. So each of
- * them has to be made to ask: calls of koffi with `.async` run in the pool.
+ * Landlock for the threads of libuv's pool, which do what JavaScript asks for asynchronously: `fs` with callbacks and
+ * promises, name lookups, compression. They exist before a process can restrict itself, and a restriction is taken on
+ * by the thread that asks for it. So each of them has to be made to ask: calls of koffi with `.async` run in the pool.
  *
- * First every thread is kept busy by a write(2) to a pipe of its own that is longer than the pipe: bytes that arrive show that a thread is in
- * it, and it stays there until the rest is read. Then, one after the other, a thread is let go, does the calls, since it is the only one
- * that is free, and is kept busy again. The thread ids say at the end whether each had its turn.
+ * First every thread is kept busy by a write(2) to a pipe of its own that is longer than the pipe: bytes that arrive
+ * show that a thread is in it, and it stays there until the rest is read. Then, one after the other, a thread is let
+ * go, does the calls, since it is the only one that is free, and is kept busy again. The thread ids say at the end
+ * whether each had its turn.
  */
 import { closeSync, readSync } from 'node:fs'
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'

@@ -1,6 +1,7 @@
 /**
- * One connected datagram socket, a frame a datagram: the data plane's half. The socket came from outside, so nothing is known of how
- * to find its peer again. When the kernel says that nobody is there the port goes down, and comes back with the next frame.
+ * One connected datagram socket, a frame a datagram: the data plane's half. The socket came from outside, so nothing is
+ * known of how to find its peer again. When the kernel says that nobody is there the port goes down, and comes back
+ * with the next frame.
  */
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import type { EndpointSpec } from '../../dataplane/messages.js'

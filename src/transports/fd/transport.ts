@@ -1,4 +1,6 @@
-/** fd: a connected socket that whoever started the switch left open. The main thread's half, for datagrams and streams. */
+/**
+ * fd: a connected socket that whoever started the switch left open. The main thread's half, for datagrams and streams.
+ */
 import type { FdConfig } from '../../config/config.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'
 import { OperatorError } from '../../errors.js'

@@ -1,4 +1,7 @@
-/** Listening sockets of a stream endpoint: accepts a bounded number of connections a turn, and rests while no descriptor is left. */
+/**
+ * Listening sockets of a stream endpoint: accepts a bounded number of connections a turn, and rests while no descriptor
+ * is left.
+ */
 import type { Endpoint, EndpointHost } from '../../dataplane/endpoint.js'
 import * as streams from '../../os/stream-socket.js'
 

@@ -1,6 +1,7 @@
 /**
- * When to try again: exponential back-off with full jitter, for ever. Full jitter, so that peers which lost the same server do not come
- * back to it at the same moment (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
+ * When to try again: exponential back-off with full jitter, for ever. Full jitter, so that peers which lost the same
+ * server do not come back to it at the same moment (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture
+ * Blog, 2015).
  */
 const FIRST_MS = 100
 const LONGEST_MS = 30_000

@@ -7,8 +7,8 @@ import type { TransportContext } from '../transport.js'
 export type StreamContext = Pick<TransportContext, 'os' | 'send' | 'report'>
 
 /**
- * Asked for in each direction of a connection. What the switch sent and the peer did not read is at most this, then the port's queue;
- * the kernel's own default (208 KiB for unix sockets) is three large frames.
+ * Asked for in each direction of a connection. What the switch sent and the peer did not read is at most this, then the
+ * port's queue; the kernel's own default (208 KiB for unix sockets) is three large frames.
  */
 export const BUFFER_BYTES = 1024 * 1024
 

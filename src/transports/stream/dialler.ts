@@ -1,5 +1,6 @@
 /**
- * stream, connecting: the main thread's half. It decides when and where; the data plane's half connects and says what became of it.
+ * stream, connecting: the main thread's half. It decides when and where; the data plane's half connects and says what
+ * became of it.
  *
  *     endpoint: idle --> [back-off] --> look the name up --> dial --> connected --> idle ...
  */

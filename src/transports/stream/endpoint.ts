@@ -1,15 +1,16 @@
 /**
  * Frames over stream sockets: the data plane's half.
  *
- * Each connection is a port. Where there can be many (`listen`), a port is made by the connection and ends with it, since a
- * connection has no name by which its successor could be known. Where there is one (`peers: one`, `connect`) or where the main
- * thread keeps books (`given`), the port stays and waits for the next.
+ * Each connection is a port. Where there can be many (`listen`), a port is made by the connection and ends with it,
+ * since a connection has no name by which its successor could be known. Where there is one (`peers: one`, `connect`) or
+ * where the main thread keeps books (`given`), the port stays and waits for the next.
  *
- * What a peer can do wrong ends its connection and nothing else: a length that cannot be one (`bad-length`). It is the peer's to
- * connect again, or ours to dial again, where frames have a beginning once more.
+ * What a peer can do wrong ends its connection and nothing else: a length that cannot be one (`bad-length`). It is the
+ * peer's to connect again, or ours to dial again, where frames have a beginning once more.
  *
  * A connection survives the data plane that served it if that one could still say where in a frame both directions were
- * (`handOver`). If it could not, the connection is closed (`cut-off`): going on at a guess would turn the stream into noise.
+ * (`handOver`). If it could not, the connection is closed (`cut-off`): going on at a guess would turn the stream into
+ * noise.
  */
 import { getSystemErrorName } from 'node:util'
 import type { DescriptorShare } from '../../dataplane/descriptor-budget.js'
@@ -291,8 +292,8 @@ export class StreamEndpoint implements Endpoint {
   }
 
   /**
-   * Ports of the data plane before this one, and their connections as far as it could say how far they were. Returns the ids of
-   * given connections that are over.
+   * Ports of the data plane before this one, and their connections as far as it could say how far they were. Returns
+   * the ids of given connections that are over.
    */
   #restorePorts(): Set<number> {
     const options = this.#options

@@ -4,13 +4,13 @@
  *     carry |length|frame ........|length|frame ...|length|fra      <- one read
  *           `- put back in front of the next read -'---------'
  *
- * A read goes into a read buffer of the pool, and what lies between two prefixes is a frame. What the read cut off is kept aside,
- * because other connections use the same buffers, and put in front of the next read: one copy of one frame for each read of
- * hundreds.
+ * A read goes into a read buffer of the pool, and what lies between two prefixes is a frame. What the read cut off is
+ * kept aside, because other connections use the same buffers, and put in front of the next read: one copy of one frame
+ * for each read of hundreds.
  *
- * A frame too long for the pool is handed to the core with its length, to be refused and counted, and the rest of it is skipped. That
- * happens once as many of its bytes have arrived as a slot holds, never before: what lies behind the last byte read is another
- * connection's, and captures and traces copy a refused frame too, up to `FramePool.capacity`.
+ * A frame too long for the pool is handed to the core with its length, to be refused and counted, and the rest of it is
+ * skipped. That happens once as many of its bytes have arrived as a slot holds, never before: what lies behind the last
+ * byte read is another connection's, and captures and traces copy a refused frame too, up to `FramePool.capacity`.
  */
 import type { FrameList } from '../../dataplane/frame-list.js'
 import { LIST } from '../../dataplane/frame-list.js'

@@ -1,12 +1,13 @@
 /**
  * From frames to a stream of bytes, without copying them.
  *
- * Frames that were read from a stream lie behind each other with their lengths between them, which is just what has to be sent:
- * a run of them is one range of memory, however many they are. A frame in a slot gets its length written into the headroom. In front of
- * a frame that was read with another framing there is neither; its length is a range of its own. All ranges go out in one call.
+ * Frames that were read from a stream lie behind each other with their lengths between them, which is just what has to
+ * be sent: a run of them is one range of memory, however many they are. A frame in a slot gets its length written into
+ * the headroom. In front of a frame that was read with another framing there is neither; its length is a range of its
+ * own. All ranges go out in one call.
  *
- * The kernel may stop in the middle of a frame. The rest of that frame must come next, whatever happens; how much of it was
- * sent is remembered here.
+ * The kernel may stop in the middle of a frame. The rest of that frame must come next, whatever happens; how much of it
+ * was sent is remembered here.
  */
 import type { FramePool } from '../../dataplane/frame-pool.js'
 import { type GatherVector, MAX_RANGES } from '../../os/gather-vector.js'

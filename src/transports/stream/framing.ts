@@ -1,11 +1,13 @@
 /**
  * How frames follow each other in a stream: each behind its length.
  *
- * - `qemu`: 4 bytes, big-endian. QEMU's stream and socket netdevs, passt, libkrun, socket_vmnet, gvproxy's -listen-qemu.
+ * - `qemu`: 4 bytes, big-endian. QEMU's stream and socket netdevs, passt, libkrun, socket_vmnet, gvproxy's
+ *   -listen-qemu.
  * - `hyperkit`: 2 bytes, little-endian. gvproxy's stdio protocol and hyperkit.
  *
- * A length that no speaker of the protocol would send (0, or more than QEMU itself takes) means that the two ends have lost
- * each other, and there is no way to find a frame again. A frame that is only too long for this switch is no such thing.
+ * A length that no speaker of the protocol would send (0, or more than QEMU itself takes) means that the two ends have
+ * lost each other, and there is no way to find a frame again. A frame that is only too long for this switch is no such
+ * thing.
  */
 export const framings = ['qemu', 'hyperkit'] as const
 export type FramingName = (typeof framings)[number]

@@ -1,17 +1,17 @@
 /**
- * How what lives on Node's event loop (WebSocket clients, libslirp) joins the data plane: a socket pair for each port, with
- * frames behind their lengths. The kernel does the waiting, the waking and the back-pressure; to the data plane, its end is one
- * more stream connection, and a port.
+ * How what lives on Node's event loop (WebSocket clients, libslirp) joins the data plane: a socket pair for each port,
+ * with frames behind their lengths. The kernel does the waiting, the waking and the back-pressure; to the data plane,
+ * its end is one more stream connection, and a port.
  *
  *     JoinedPort.send --> net.Socket  ===  socket pair  ===  StreamEndpoint --> switch
  *     JoinedPort.onFrame <--'
  *
- * Both ends belong to the main thread. When the data plane is replaced and could not say how far in a frame it was, the pair is
- * replaced as well, under the same port: what was on its way is lost, as it is in the queues.
+ * Both ends belong to the main thread. When the data plane is replaced and could not say how far in a frame it was, the
+ * pair is replaced as well, under the same port: what was on its way is lost, as it is in the queues.
  *
- * Bounded: what `send` was given and the kernel has not taken is at most BUFFER_BYTES; then it answers false, and the frame is the
- * caller's to count. What the caller does not read (`pause`) waits in the kernel's buffer and the port's queue, then is
- * dropped and counted there.
+ * Bounded: what `send` was given and the kernel has not taken is at most BUFFER_BYTES; then it answers false, and the
+ * frame is the caller's to count. What the caller does not read (`pause`) waits in the kernel's buffer and the port's
+ * queue, then is dropped and counted there.
  */
 import { Socket } from 'node:net'
 import type { EgressPolicy } from '../../dataplane/endpoint.js'
@@ -23,7 +23,9 @@ import { FrameSplitter } from './frame-splitter.js'
 import { MAX_LENGTH } from './framing.js'
 import { type GivenConnection, type GivenOptions, STREAM, type StreamDowncall, type StreamUpcall } from './options.js'
 
-/** Bytes that may wait in this process for the data plane. Arbitrary: many times what a turn of the event loop brings. */
+/**
+ * Bytes that may wait in this process for the data plane. Arbitrary: many times what a turn of the event loop brings.
+ */
 const BUFFER_BYTES = 1024 * 1024
 /** Asked for in each direction of the pair; the kernel's part of the buffer. */
 const SOCKET_BYTES = 1024 * 1024
@@ -43,7 +45,9 @@ export interface JoinedPortHandlers {
 export interface JoinedPort {
   /** Name of the port: `<transport>`, or `<transport>:<n>`. */
   readonly name: string
-  /** Takes a copy. False when there is no room: the frame is not sent, count it. Throws RangeError for an empty frame. */
+  /**
+   * Takes a copy. False when there is no room: the frame is not sent, count it. Throws RangeError for an empty frame.
+   */
   send(frame: Uint8Array): boolean
   /** Bytes that wait for the data plane. */
   readonly waitingBytes: number
@@ -83,8 +87,8 @@ export class JoinedPorts {
   }
 
   /**
-   * Makes a port, now or when the transport is attached. `peer` says who is behind it, for people. Without `portName` it is called
-   * `<transport>:<n>`. Throws where there are no descriptors left.
+   * Makes a port, now or when the transport is attached. `peer` says who is behind it, for people. Without `portName`
+   * it is called `<transport>:<n>`. Throws where there are no descriptors left.
    */
   open(peer: string | null, handlers: JoinedPortHandlers, portName?: string): JoinedPort {
     const name = portName ?? `${this.#options.name}:${this.#nextNumber++}`

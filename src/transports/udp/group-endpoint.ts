@@ -1,9 +1,9 @@
 /**
  * A multicast group as one port: the data plane's half.
  *
- * All members share the group's address, and on one machine they may share their own too: QEMU sends from the group's port. So
- * frames leave from a second socket with a port of its own. What comes back from there is ours, a copy that the kernel made for
- * the members on this machine; it is counted and not switched again.
+ * All members share the group's address, and on one machine they may share their own too: QEMU sends from the group's
+ * port. So frames leave from a second socket with a port of its own. What comes back from there is ours, a copy that
+ * the kernel made for the members on this machine; it is counted and not switched again.
  */
 import type { Endpoint, EndpointHost, EndpointPort, Fault } from '../../dataplane/endpoint.js'
 import type { EndpointMessage, EndpointSpec } from '../../dataplane/messages.js'

@@ -1,12 +1,13 @@
 /**
  * A second receive queue for members of a multicast group that flood, so that they do not push out the others.
  *
- * A datagram to a group is given to every socket that joined it. So there are two, each with a program in the kernel that says what it takes
- * (os/steering.ts): the *loud* socket takes what comes from the members that were found to flood, the *quiet* one all else. The engine reads
- * a batch of each in turn.
+ * A datagram to a group is given to every socket that joined it. So there are two, each with a program in the kernel
+ * that says what it takes (os/steering.ts): the *loud* socket takes what comes from the members that were found to
+ * flood, the *quiet* one all else. The engine reads a batch of each in turn.
  *
- * A member is found by a vote: whoever sent the first datagram of a full batch gets one, and anyone else there takes one back. At VOTES
- * it is loud. Several loud members share their queue. When nothing came by it for CALM_TICKS seconds, all are quiet again.
+ * A member is found by a vote: the sender of the first datagram of a full batch gets one, and any other there takes
+ * one back. At VOTES it is loud. Several loud members share their queue. When nothing came by it for CALM_TICKS
+ * seconds, all are quiet again.
  *
  * Our own datagrams come back from a group, and are a member like others here.
  */

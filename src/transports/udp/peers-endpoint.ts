@@ -1,13 +1,14 @@
 /**
  * UDP with a port for each peer: the data plane's half.
  *
- * Frames leave by one socket for all. A socket for each peer, connected to it, would send 8 % faster (2.1 us against 2.3 us for a datagram
- * on loopback, kernel 6.18), and its error reports would come true to the peer; but an ICMP error about one frame is then returned in place
- * of sending another. An unconnected socket returns only what is wrong with the datagram at hand. Frames come in by several sockets, so that
- * a peer that floods takes no room from others (receive-lanes.ts).
+ * Frames leave by one socket for all. A socket for each peer, connected to it, would send 8 % faster (2.1 us against
+ * 2.3 us for a datagram on loopback, kernel 6.18), and its error reports would come true to the peer; but an ICMP error
+ * about one frame is then returned in place of sending another. An unconnected socket returns only what is wrong with
+ * the datagram at hand. Frames come in by several sockets, so that a peer that floods takes no room from others
+ * (receive-lanes.ts).
  *
- * So nothing tells when a peer has gone. A configured peer's port is up from the start and stays up. A learned peer's goes down
- * after a time of silence, and keeps its id and counters in case it comes back, until the place is needed.
+ * So nothing tells when a peer has gone. A configured peer's port is up from the start and stays up. A learned peer's
+ * goes down after a time of silence, and keeps its id and counters in case it comes back, until the place is needed.
  */
 import { randomBytes } from 'node:crypto'
 import type { Endpoint, EndpointHost, EndpointPort, Fault } from '../../dataplane/endpoint.js'
@@ -212,7 +213,10 @@ export class UdpPeersEndpoint implements Endpoint {
     return learn.allowed.some(prefix => inIpPrefix(prefix, address, ipOffset(address.length)))
   }
 
-  /** A datagram from an address that has no port, or one that is down. Returns the peer, up, or null when it is not served. */
+  /**
+   * A datagram from an address that has no port, or one that is down. Returns the peer, up, or null when it is not
+   * served.
+   */
   #join(known: Peer | null, batch: ReceiveBatch, i: number): Peer | null {
     const { learn } = this.#settings
     const { vector } = batch

@@ -1,19 +1,24 @@
 /**
- * The sockets of one path: the newest is bound to it, the others were, and still serve clients that are connected to them.
+ * The sockets of one path: the newest is bound to it, the others were, and still serve clients that are connected to
+ * them.
  *
- * The first datagram of a client that is connected to us makes the newest socket its own: a *handoff* asks the main thread to bind
- * another one to the path. A guest that connects, sends and closes in a loop causes one handoff each time, so handoffs have a token
- * bucket; a handoff that finds it empty is done by a later tick, and until then clients share the newest socket.
+ * The first datagram of a client that is connected to us makes the newest socket its own: a *handoff* asks the main
+ * thread to bind another one to the path. A guest that connects, sends and closes in a loop causes one handoff each
+ * time, so handoffs have a token bucket; a handoff that finds it empty is done by a later tick, and until then clients
+ * share the newest socket.
  *
- * A socket without peers is kept for RETIRE_MS, for a client that connected just before the handoff and has been silent since. At most
- * MAX_RETIRED sockets are kept for that reason, the youngest ones.
+ * A socket without peers is kept for RETIRE_MS, for a client that connected just before the handoff and has been silent
+ * since. At most MAX_RETIRED sockets are kept for that reason, the youngest ones.
  */
 import type { Endpoint, EndpointHost } from '../../dataplane/endpoint.js'
 import type { UnixgramSocket, UnixgramUpcall } from './options.js'
 
 /** Five minutes: longer than a guest takes from its launcher's connect to its first frame. */
 export const RETIRE_MS = 300_000
-/** Sockets without peers that are kept. A client must lose this many handoffs in RETIRE_MS before it loses its socket. Arbitrary. */
+/**
+ * Sockets without peers that are kept. A client must lose this many handoffs in RETIRE_MS before it loses its socket.
+ * Arbitrary.
+ */
 export const MAX_RETIRED = 16
 /** Handoffs at once: every VM of a rack that boots. Arbitrary. */
 export const HANDOFF_BURST = 64
@@ -47,8 +52,8 @@ export class ListeningSockets {
   }
 
   /**
-   * A socket that has the path now: one of an earlier data plane (oldest first), or the answer to a handoff, which is the newest one again
-   * where no other could be made.
+   * A socket that has the path now: one of an earlier data plane (oldest first), or the answer to a handoff, which is
+   * the newest one again where no other could be made.
    */
   add({ fd, generation }: UnixgramSocket): void {
     const known = this.#sockets.find(socket => socket.generation === generation)
@@ -61,7 +66,9 @@ export class ListeningSockets {
     this.#host.watch(this.#endpoint, fd)
   }
 
-  /** A client that is connected to the socket of this generation has been heard. False: the handoff waits for a token. */
+  /**
+   * A client that is connected to the socket of this generation has been heard. False: the handoff waits for a token.
+   */
   handOff(generation: number): boolean {
     const newest = this.#sockets.at(-1)
     if (newest === undefined || newest.generation !== generation || newest.handedOff) return true

@@ -1,15 +1,17 @@
 /**
  * Many VMs on one socket path: the data plane's half.
  *
- * A peer is known by the address its socket is bound to; every datagram carries it. The first one makes the peer a port, so a
- * guest that never sends is not reachable. A sender that cannot be answered is counted and told of, not served (refusals.ts).
+ * A peer is known by the address its socket is bound to; every datagram carries it. The first one makes the peer a
+ * port, so a guest that never sends is not reachable. A sender that cannot be answered is counted and told of, not
+ * served (refusals.ts).
  *
- * Clients that connect to us (vfkit, libkrun) hear only the socket they connected to. So the first datagram of such a client, its
- * handshake, makes the socket its own, and a new one takes its place at the path (listening-sockets.ts); what accept(2) does for streams.
- * Clients that connect before the first of them was heard share a socket, and take turns on it (shared-socket.ts); that is why it is not
- * connected back to one of them, which would shut the others out.
+ * Clients that connect to us (vfkit, libkrun) hear only the socket they connected to. So the first datagram of such a
+ * client, its handshake, makes the socket its own, and a new one takes its place at the path (listening-sockets.ts);
+ * what accept(2) does for streams. Clients that connect before the first of them was heard share a socket, and take
+ * turns on it (shared-socket.ts); that is why it is not connected back to one of them, which would shut the others out.
  *
- * A peer that is gone keeps its place (id, counters) in case it comes back on the same address, until the place is needed.
+ * A peer that is gone keeps its place (id, counters) in case it comes back on the same address, until the place is
+ * needed.
  */
 import { randomBytes } from 'node:crypto'
 import { type Endpoint, type EndpointHost, type EndpointPort, Fault } from '../../dataplane/endpoint.js'
@@ -137,8 +139,8 @@ export class ManyPeersEndpoint implements Endpoint {
     if (peer.ownFd >= 0) return peer.ownFd
     // On a shared socket a peer waits for others too, of which the kernel knows nothing.
     if (peer.shared !== null) return -1
-    // Towards a socket that is connected to us there is no queue limit, so the kernel refuses for want of send buffer only, and reports
-    // that truthfully. Towards another it does not.
+    // Towards a socket that is connected to us there is no queue limit, so the kernel refuses for want of send buffer
+    // only, and reports that truthfully. Towards another it does not.
     return peer.connected ? peer.listeningFd : -1
   }
 
@@ -167,7 +169,10 @@ export class ManyPeersEndpoint implements Endpoint {
     this.#listening.close()
   }
 
-  /** A datagram from an address that has no port, or one that is down. Returns the peer, up, or null when it is not served. */
+  /**
+   * A datagram from an address that has no port, or one that is down. Returns the peer, up, or null when it is not
+   * served.
+   */
   #join(known: Peer | null, fd: number, address: Uint8Array): Peer | null {
     const { layout } = this.#host.os
     const label = decodeUnixAddress(layout, address)
@@ -203,7 +208,9 @@ export class ManyPeersEndpoint implements Endpoint {
     this.#shareOut(peer.generation)
   }
 
-  /** A client that was started again, before its end was noticed, hears the socket it connected to now, and no other. */
+  /**
+   * A client that was started again, before its end was noticed, hears the socket it connected to now, and no other.
+   */
   #follow(peer: Peer, fd: number): void {
     const generation = this.#listening.generationOf(fd)
     // What its predecessor left behind in an older socket says nothing.

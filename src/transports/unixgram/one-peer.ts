@@ -1,11 +1,12 @@
 /**
  * One VM on one socket path, or one remote we connect to: the data plane's half.
  *
- * The socket itself is connected to its peer. That is the fastest way there is: no address to look up in either direction, no
- * limit on queued datagrams between two sockets connected to each other, and writability that tells the truth. Its price is
- * that a connected socket refuses everybody else, the peer's successor too, and that nothing tells when the peer has died.
- * So the peer is probed once a second by connecting again, which on a living peer does nothing; and when a client that connected
- * to us takes the socket, a new one takes its place at the path (see many-peers.ts), where its successor finds it at once.
+ * The socket itself is connected to its peer. That is the fastest way there is: no address to look up in either
+ * direction, no limit on queued datagrams between two sockets connected to each other, and writability that tells the
+ * truth. Its price is that a connected socket refuses everybody else, the peer's successor too, and that nothing tells
+ * when the peer has died. So the peer is probed once a second by connecting again, which on a living peer does nothing;
+ * and when a client that connected to us takes the socket, a new one takes its place at the path (see many-peers.ts),
+ * where its successor finds it at once.
  *
  * States, listening:  waiting --first datagram: connect--> serving --probe or send fails: dissolve--> waiting
  * States, connecting: waiting --remote is there: connect--> serving --send or probe fails: dissolve--> waiting
@@ -221,9 +222,9 @@ export class OnePeerEndpoint implements Endpoint {
   }
 
   /**
-   * Connecting again to a living peer does nothing; if another socket has the path now, ours is connected to that. Towards a
-   * remote a fresh socket asks instead, and its file must be the same: a remote that restarted refuses to send to a socket that is
-   * still connected to its predecessor, and must be told who we are.
+   * Connecting again to a living peer does nothing; if another socket has the path now, ours is connected to that.
+   * Towards a remote a fresh socket asks instead, and its file must be the same: a remote that restarted refuses to
+   * send to a socket that is still connected to its predecessor, and must be told who we are.
    */
   #alive({ socket, address, file }: Serving): boolean {
     if (this.#options.remote !== null) return this.#remoteFile() === file && this.#ask(address) !== 'gone'

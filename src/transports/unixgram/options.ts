@@ -1,4 +1,6 @@
-/** What the two halves of the unixgram transport tell each other. Everything here crosses threads by structured clone. */
+/**
+ * What the two halves of the unixgram transport tell each other. Everything here crosses threads by structured clone.
+ */
 import type { EgressPolicy } from '../../dataplane/endpoint.js'
 
 export const UNIXGRAM = 'unixgram'
@@ -50,8 +52,8 @@ export interface PeerRestore {
 }
 
 /**
- * Data plane to main thread. `handover`: the socket of this generation belongs to the client connected to it from now on, so
- * bind a new one to the path. `release`: this socket is not used any more, close it.
+ * Data plane to main thread. `handover`: the socket of this generation belongs to the client connected to it from now
+ * on, so bind a new one to the path. `release`: this socket is not used any more, close it.
  */
 export type UnixgramUpcall = { type: 'handover'; generation: number } | { type: 'release'; generation: number }
 

@@ -1,10 +1,11 @@
 /**
  * One VM on a shared socket path, and how frames get to it.
  *
- * A peer that is not connected to us (QEMU's dgram netdev) gets a socket of its own, connected to it: that saves the path
- * look-up in each send (a third of the cost) and makes "writable" true. Where no descriptor may be opened for it, it is served by its
- * address through the socket that has the path. A peer that is connected to us (vfkit, libkrun) hears only the socket it connected to,
- * and the kernel says so: connecting to it fails with EPERM. It is served through that socket, by address.
+ * A peer that is not connected to us (QEMU's dgram netdev) gets a socket of its own, connected to it: that saves the
+ * path look-up in each send (a third of the cost) and makes "writable" true. Where no descriptor may be opened for it,
+ * it is served by its address through the socket that has the path. A peer that is connected to us (vfkit, libkrun)
+ * hears only the socket it connected to, and the kernel says so: connecting to it fails with EPERM. It is served
+ * through that socket, by address.
  */
 import type { DescriptorShare } from '../../dataplane/descriptor-budget.js'
 import { NativeMemory } from '../../os/native-memory.js'
@@ -13,8 +14,8 @@ import * as unix from '../../os/unix-socket.js'
 import { Share, type SharedSocket } from './shared-socket.js'
 
 /**
- * What connecting to a peer told. `addressed`: it is connected to no socket, and there is no descriptor for a socket of its own. `denied`: this
- * user may not write to it.
+ * What connecting to a peer told. `addressed`: it is connected to no socket, and there is no descriptor for a socket of
+ * its own. `denied`: this user may not write to it.
  */
 export type Liveness = 'own' | 'addressed' | 'shared' | 'denied' | 'gone'
 
@@ -53,9 +54,9 @@ export class Peer {
   }
 
   /**
-   * Finds out how the peer is to be served, and whether it lives. A live peer with its own socket is not disturbed; if another
-   * socket was bound to the same path meanwhile (a VM that restarted), the own socket is connected to that. `opens`: it may get a
-   * socket of its own.
+   * Finds out how the peer is to be served, and whether it lives. A live peer with its own socket is not disturbed; if
+   * another socket was bound to the same path meanwhile (a VM that restarted), the own socket is connected to that.
+   * `opens`: it may get a socket of its own.
    */
   reach({ os, share, probeFd, sendBufferBytes }: Reach, opens: boolean): Liveness {
     const asking = this.ownFd >= 0 ? this.ownFd : probeFd

@@ -1,8 +1,9 @@
 /**
  * Peers that cannot be served: each is counted by reason, and the operator is told once for each cause.
  *
- * A peer whose socket is not there is mostly one that ended just after it sent, which is nothing to tell. It is told when frames of the same
- * peer go on arriving for UNREACHABLE_MS: then it lives, and its path means something else here.
+ * A peer whose socket is not there is mostly one that ended just after it sent, which is nothing to tell. It is told
+ * when frames of the same peer go on arriving for UNREACHABLE_MS: then it lives, and its path means something else
+ * here.
  */
 import type { EndpointHost } from '../../dataplane/endpoint.js'
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'

@@ -1,7 +1,8 @@
 /**
- * Socket paths that more than one datagram socket is bound to. QEMU removes the file at its local.path before it binds, so the second VM
- * with one path takes it from the first, whose frames still come from that name while nothing reaches it any more. No call on the
- * path tells; the kernel's list of sockets does (/proc/net/unix, Linux: net/unix/af_unix.c, unix_seq_show).
+ * Socket paths that more than one datagram socket is bound to. QEMU removes the file at its local.path before it binds,
+ * so the second VM with one path takes it from the first, whose frames still come from that name while nothing reaches
+ * it any more. No call on the path tells; the kernel's list of sockets does (/proc/net/unix, Linux: net/unix/af_unix.c,
+ * unix_seq_show).
  */
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'

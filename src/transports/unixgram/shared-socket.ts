@@ -1,23 +1,28 @@
 /**
  * One listening socket that serves several peers, so that one which does not read takes nothing from the others.
  *
- * Clients that connect to us before any of them was heard share a socket for as long as they live: the kernel lets no other socket send to
- * them. What they have not read is charged to the send buffer of that socket (Linux: net/unix/af_unix.c, unix_dgram_sendmsg), and
- * towards a connected client no limit of its own queue holds. SIOCOUTQ tells how many bytes of the socket are unread; not by whom.
+ * Clients that connect to us before any of them was heard share a socket for as long as they live: the kernel lets no
+ * other socket send to them. What they have not read is charged to the send buffer of that socket (Linux:
+ * net/unix/af_unix.c, unix_dgram_sendmsg), and towards a connected client no limit of its own queue holds. SIOCOUTQ
+ * tells how many bytes of the socket are unread; not by whom.
  *
- * While less than an eighth of the buffer is unread, all may send. Above that, peers take *turns*. What is unread at the begin of a turn
- * is its floor; above the floor only the owner's bytes can be. The owner may have a window of them unread, so it sends all the
- * time while no other peer wants a turn. When another does, the owner waits until it has read to the floor, and the turn passes on. An
- * owner that reads nothing for PATIENCE_MS meanwhile is *asleep*: it loses the turn, and gets another, for one frame, when less is
- * unread than when it fell asleep, which its own reading causes. The reading of one peer can be hidden by what the next owner leaves unread
- * in its turn; so a sleeper is tried with one frame all the same, after waits that double up to a minute. All that sleepers hold
- * is an eighth, a window each, and those frames, never more than three quarters; a window is at most an eighth and a share of what is left.
+ * While less than an eighth of the buffer is unread, all may send. Above that, peers take *turns*. What is unread at
+ * the begin of a turn is its floor; above the floor only the owner's bytes can be. The owner may have a window of them
+ * unread, so it sends all the time while no other peer wants a turn. When another does, the owner waits until it has
+ * read to the floor, and the turn passes on. An owner that reads nothing for PATIENCE_MS meanwhile is *asleep*: it
+ * loses the turn, and gets another, for one frame, when less is unread than when it fell asleep, which its own reading
+ * causes. The reading of one peer can be hidden by what the next owner leaves unread in its turn; so a sleeper is tried
+ * with one frame all the same, after waits that double up to a minute. All that sleepers hold is an eighth, a window
+ * each, and those frames, never more than three quarters; a window is at most an eighth and a share of what is left.
  */
 import type { Layout } from '../../os/layout.js'
 import { NativeMemory } from '../../os/native-memory.js'
 import * as unix from '../../os/unix-socket.js'
 
-/** A reader that has the processor takes microseconds. Arbitrary; one that is put to sleep wrongly has its turn when it reads. */
+/**
+ * A reader that has the processor takes microseconds. Arbitrary; one that is put to sleep wrongly has its turn when it
+ * reads.
+ */
 const PATIENCE_MS = 4
 /** How long a turn is kept for the peer that asked first; blocked ports are tried each millisecond. */
 const RESERVED_MS = 10
@@ -77,7 +82,10 @@ export class SharedSocket {
     if (this.#next !== null && !shares.includes(this.#next)) this.#next = null
   }
 
-  /** How many of the frames, from the front, may be sent to this peer now; 0: try again within a millisecond. Milliseconds. */
+  /**
+   * How many of the frames, from the front, may be sent to this peer now; 0: try again within a millisecond.
+   * Milliseconds.
+   */
   admit(share: Share, lengths: Int32Array, first: number, count: number, now: number): number {
     const unread = unix.unreadBytes(this.#layout, this.#fd, this.#memory)
     const left = (this.#room - unread) / (2 * this.#shares.length)
@@ -192,5 +200,8 @@ function fitting(lengths: Int32Array, first: number, count: number, bytes: numbe
   return taken
 }
 
-/** What a datagram is charged: its bytes and 320 for struct skb_shared_info in a block of a power of two, and 256 for struct sk_buff. */
+/**
+ * What a datagram is charged: its bytes and 320 for struct skb_shared_info in a block of a power of two, and 256 for
+ * struct sk_buff.
+ */
 const chargeOf = (length: number) => (1 << (32 - Math.clz32(length + 319))) + 256

@@ -20,8 +20,8 @@ import { UNIXGRAM, type UnixgramOptions, type UnixgramSocket, type UnixgramUpcal
 import { canTellSameNames, sameNames } from './same-names.js'
 
 /**
- * Asked for in both directions. Sending: how much may be on its way to one peer; Linux counts 2304 bytes for a frame of 1514, so
- * this is 1800 of them. Receiving counts on macOS only, where the receiver's buffer is the queue.
+ * Asked for in both directions. Sending: how much may be on its way to one peer; Linux counts 2304 bytes for a frame of
+ * 1514, so this is 1800 of them. Receiving counts on macOS only, where the receiver's buffer is the queue.
  */
 const BUFFER_BYTES = 4 * 1024 * 1024
 
@@ -118,8 +118,8 @@ export class UnixgramTransport implements Transport<UnixgramConfig> {
   }
 
   /**
-   * The first client of a socket fills seven eighths of the send buffer at most. The data plane asks for all of it when it hears a second
-   * client, which may have connected long before it sent.
+   * The first client of a socket fills seven eighths of the send buffer at most. The data plane asks for all of it when
+   * it hears a second client, which may have connected long before it sent.
    */
   #keepReserve(fd: number): void {
     if (this.#layout.platform !== 'linux') return

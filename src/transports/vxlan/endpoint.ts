@@ -1,10 +1,10 @@
 /**
  * One VXLAN network (RFC 7348) as one port: the data plane's half.
  *
- * Behind the port are remotes, each an IP address: those that are configured, and those that are learned from datagrams of allowed
- * sources. Frames for an address that is known go to the remote it was seen at, all others to every remote. What comes from a remote is
- * never sent to another: the switch sends nothing back out of the port it came by. So every remote must reach every other by itself,
- * as in any VXLAN without a hub.
+ * Behind the port are remotes, each an IP address: those that are configured, and those that are learned from datagrams
+ * of allowed sources. Frames for an address that is known go to the remote it was seen at, all others to every remote.
+ * What comes from a remote is never sent to another: the switch sends nothing back out of the port it came by. So every
+ * remote must reach every other by itself, as in any VXLAN without a hub.
  *
  * The port is up while there is a remote.
  */
@@ -208,7 +208,8 @@ export class VxlanEndpoint implements Network {
     }
     for (const { key, address } of settings.remotes) {
       if (this.#remotes.some(remote => remote?.key === key)) continue
-      // Datagrams tell a remote by its IP address alone, so two names that come to stand for one address are one remote.
+      // Datagrams tell a remote by its IP address alone, so two names that come to stand for one address are one
+      // remote.
       if (!this.#hasSource(address)) this.#add(key, address)
     }
     this.#tell(isRestored)

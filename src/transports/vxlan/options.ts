@@ -25,7 +25,10 @@ export interface VxlanOptions extends RemoteSettings {
   policy: EgressPolicy
   staticAddresses: readonly number[]
   vni: number
-  /** Datagrams come in here; shared by all networks on this address, in the order in which they were bound. Made and closed by the main thread. */
+  /**
+   * Datagrams come in here; shared by all networks on this address, in the order in which they were bound. Made and
+   * closed by the main thread.
+   */
   fds: readonly number[]
   /** Datagrams leave by one of these, which one the flow decides. Shared likewise. */
   sendFds: readonly number[]

@@ -1,11 +1,13 @@
 /**
- * The way in: the same sockets for all networks on an address, since the port is the fabric's and the VNI tells networks apart. Which of
- * the sockets a datagram comes by, its remote decides (receive-lanes.ts).
+ * The way in: the same sockets for all networks on an address, since the port is the fabric's and the VNI tells
+ * networks apart. Which of the sockets a datagram comes by, its remote decides (receive-lanes.ts).
  *
- * Every network is an endpoint of its own, and a descriptor has one endpoint that reads it. So the first network on a socket reads for
- * all of them; when it goes, the next one does. Datagrams that belong to none are counted by the one that reads.
+ * Every network is an endpoint of its own, and a descriptor has one endpoint that reads it. So the first network on a
+ * socket reads for all of them; when it goes, the next one does. Datagrams that belong to none are counted by the one
+ * that reads.
  *
- * A datagram is received eight bytes before the slot's place for frames, in the headroom: so the frame lies where frames lie.
+ * A datagram is received eight bytes before the slot's place for frames, in the headroom: so the frame lies where
+ * frames lie.
  */
 import type { Endpoint, EndpointHost } from '../../dataplane/endpoint.js'
 import { BATCH, type ReceiveBatch } from '../../dataplane/receive-batch.js'
@@ -22,8 +24,9 @@ export interface Network extends Endpoint {
   /** Row of its counters. */
   readonly index: number
   /**
-   * The port that a frame came by, at `offset` in the pool; -1 when its sender is not one of ours, which is counted. The sender is
-   * the `nameLength` bytes at word `name` of the vector's names, its port number set to zero. `now` in milliseconds.
+   * The port that a frame came by, at `offset` in the pool; -1 when its sender is not one of ours, which is counted.
+   * The sender is the `nameLength` bytes at word `name` of the vector's names, its port number set to zero. `now` in
+   * milliseconds.
    */
   accept(
     vector: MessageVector,

@@ -1,7 +1,8 @@
 /**
- * Which remote a MAC address is behind. The switch's FDB knows only that it is behind this port; the port itself has many ends, and this
- * is its own table of them, with the same rules: learned from every frame that comes, moved at once when it comes from elsewhere,
- * forgotten after a time of silence, bounded. An address that finds no place is not learned, and what is sent to it goes to all.
+ * Which remote a MAC address is behind. The switch's FDB knows only that it is behind this port; the port itself has
+ * many ends, and this is its own table of them, with the same rules: learned from every frame that comes, moved at once
+ * when it comes from elsewhere, forgotten after a time of silence, bounded. An address that finds no place is not
+ * learned, and what is sent to it goes to all.
  */
 import { Fdb } from '../../switch/fdb.js'
 import { DESTINATION, isGroup, isStation, macHigh, macLow, SOURCE } from '../../wire/ethernet.js'

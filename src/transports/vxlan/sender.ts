@@ -1,16 +1,19 @@
 /**
- * The way out of one VXLAN network: header in front, one remote or all of them, and a source port that follows the flow.
+ * The way out of one VXLAN network: header in front, one remote or all of them, and a source port that follows the
+ * flow.
  *
- * The header is not written in front of the frame, which may lie in a buffer where another frame is; it is a message part of its own.
- * Frames for one remote that follow each other are joined as in udp-sender.ts; copies of a flooded frame go to different ones, and are not.
+ * The header is not written in front of the frame, which may lie in a buffer where another frame is; it is a message
+ * part of its own. Frames for one remote that follow each other are joined as in udp-sender.ts; copies of a flooded
+ * frame go to different ones, and are not.
  *
- * RFC 7348 wants the UDP source port to be a hash of the inner flow, so that routers spread flows over equal paths. The kernel sets
- * it from the socket, so there are several sockets, and the flow chooses one. Frames are sent in the order they came, in runs with
- * one socket, since order is what a caller relies on when only some are taken; flows that alternate cost more calls.
+ * RFC 7348 wants the UDP source port to be a hash of the inner flow, so that routers spread flows over equal paths. The
+ * kernel sets it from the socket, so there are several sockets, and the flow chooses one. Frames are sent in the order
+ * they came, in runs with one socket, since order is what a caller relies on when only some are taken; flows that
+ * alternate cost more calls.
  *
- * A frame for all remotes is as many datagrams (head-end replication). When the kernel stops in the middle of it, the frame is
- * *unfinished*: it comes first in the next call, which goes on with the copy that was refused. A copy that cannot be sent at all
- * (no route to one remote) is left out and counted; the frame is sent if any copy was.
+ * A frame for all remotes is as many datagrams (head-end replication). When the kernel stops in the middle of it, the
+ * frame is *unfinished*: it comes first in the next call, which goes on with the copy that was refused. A copy that
+ * cannot be sent at all (no route to one remote) is left out and counted; the frame is sent if any copy was.
  */
 import type { FramePool } from '../../dataplane/frame-pool.js'
 import { NativeMemory } from '../../os/native-memory.js'
@@ -46,7 +49,9 @@ export class VxlanSender {
   /** Numbers of those there are. */
   readonly #present: readonly number[]
   readonly #vector: SegmentVector
-  /** For each message in the vector: 1 when it is one of several copies, 1 when it is the last datagram of its frame. */
+  /**
+   * For each message in the vector: 1 when it is one of several copies, 1 when it is the last datagram of its frame.
+   */
   readonly #isCopy = new Uint8Array(CAPACITY)
   readonly #isLast = new Uint8Array(CAPACITY)
   #fd: number

@@ -1,6 +1,6 @@
 /**
- * The sockets of VXLAN: one pair of hands for all networks on an address. The first transport on it opens them, the last one
- * closes them.
+ * The sockets of VXLAN: one pair of hands for all networks on an address. The first transport on it opens them, the
+ * last one closes them.
  */
 import { OperatorError } from '../../errors.js'
 import type { Os } from '../../os/os.js'

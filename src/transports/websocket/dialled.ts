@@ -3,8 +3,8 @@
  *
  *     idle --[back-off]--> dialling --opened--> up --ended--> idle
  *
- * The port is there from the start, down until the far end answered, and stays the same whenever it comes back. Changes are
- * reported, failures once for each reason. It goes on for ever: a far end that refuses us may be configured anew.
+ * The port is there from the start, down until the far end answered, and stays the same whenever it comes back. Changes
+ * are reported, failures once for each reason. It goes on for ever: a far end that refuses us may be configured anew.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -1,6 +1,6 @@
 /**
- * What two switches tell each other in the headers of the WebSocket upgrade, the request's and the answer's. A relay or a
- * browser that knows nothing of them neither sends nor minds them.
+ * What two switches tell each other in the headers of the WebSocket upgrade, the request's and the answer's. A relay or
+ * a browser that knows nothing of them neither sends nor minds them.
  *
  *     X-Tapswitch-Instance: 6f1c...   drawn anew whenever the program starts: tells a switch from itself and from others (identity.ts)
  *     X-Tapswitch-Nonce: Qy3v...      drawn for this request or answer

@@ -1,14 +1,16 @@
 /**
- * Who a switch is, so that another one can be sure of it. What a header says anyone can copy: a guest that called itself by the name of
- * another switch would take the one place there is for links to it, and keep that switch out. So the name of a switch is the public key of
- * a pair that is made whenever the program starts (Ed25519, RFC 8032), and each end proves to the other that it has the private key.
+ * Who a switch is, so that another one can be sure of it. What a header says anyone can copy: a guest that called
+ * itself by the name of another switch would take the one place there is for links to it, and keep that switch out. So
+ * the name of a switch is the public key of a pair that is made whenever the program starts (Ed25519, RFC 8032), and
+ * each end proves to the other that it has the private key.
  *
  *     request   X-Tapswitch-Instance: the dialler's key      X-Tapswitch-Nonce: drawn for this attempt
  *     answer    X-Tapswitch-Instance: the server's key       X-Tapswitch-Nonce: drawn for this answer     X-Tapswitch-Proof: signature
  *     first message of the dialler, a text                   tapswitch-proof:signature
  *
- * What is signed names the end that signs, both nonces and both keys, so that a proof is of no use at the other end, later, or with another
- * switch. An end without proof is a station like any other: it is let in, and takes no switch's place.
+ * What is signed names the end that signs, both nonces and both keys, so that a proof is of no use at the other end,
+ * later, or with another switch. An end without proof is a station like any other: it is let in, and takes no switch's
+ * place.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
 

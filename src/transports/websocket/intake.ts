@@ -1,12 +1,15 @@
 /**
- * Reading by turns: a source that has more than one piece for us is left alone until the next turn of the event loop, and one that is
- * held is left alone until it is released.
+ * Reading by turns: a source that has more than one piece for us is left alone until the next turn of the event loop,
+ * and one that is held is left alone until it is released.
  *
- * Without it Node takes up to 2 MiB from one readable socket before it looks at another, 30,000 short frames and 200 ms of this
- * thread, while what others are to get waits in their queues and is dropped there.
+ * Without it Node takes up to 2 MiB from one readable socket before it looks at another, 30,000 short frames and 200 ms
+ * of this thread, while what others are to get waits in their queues and is dropped there.
  */
 
-/** What is taken in a turn, in units of about the work that a short frame or a KiB of a long one is: a millisecond or two. */
+/**
+ * What is taken in a turn, in units of about the work that a short frame or a KiB of a long one is: a millisecond or
+ * two.
+ */
 const PIECE = 512
 const UNIT_BYTES = 1024
 

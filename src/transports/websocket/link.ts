@@ -1,17 +1,18 @@
 /**
  * One WebSocket and one port of the switch, coupled: a binary message is a frame, both ways.
  *
- * Frames come from the data plane many at a time, in one piece of what the kernel had. While such a piece is taken apart the
- * socket is corked, so that they leave in one system call, too; `ws` alone makes one for each message, which is what a
- * plain relay spends its time on.
+ * Frames come from the data plane many at a time, in one piece of what the kernel had. While such a piece is taken
+ * apart the socket is corked, so that they leave in one system call, too; `ws` alone makes one for each message, which
+ * is what a plain relay spends its time on.
  *
- * Nobody waits for anybody. While the peer does not take what it gets, the port is not read: frames for it wait, and are dropped and
- * counted, in its queue. While the data plane does not take what the peer sends, the socket is not read, and TCP makes the
- * peer wait.
+ * Nobody waits for anybody. While the peer does not take what it gets, the port is not read: frames for it wait, and
+ * are dropped and counted, in its queue. While the data plane does not take what the peer sends, the socket is not
+ * read, and TCP makes the peer wait.
  *
  * Both are read by turns (intake.ts), so nobody takes this thread for himself.
  *
- * A peer is gone when nothing was heard of it, not even an answer to a ping, for `idleMs`: TCP alone does not tell for hours.
+ * A peer is gone when nothing was heard of it, not even an answer to a ping, for `idleMs`: TCP alone does not tell for
+ * hours.
  */
 import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'

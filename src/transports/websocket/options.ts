@@ -4,8 +4,8 @@ import { MAX_LENGTH } from '../stream/framing.js'
 export const WEBSOCKET = 'websocket'
 
 /**
- * Bytes of the longest message that is taken. More than any port allows: a frame that is only too long is dropped and counted
- * as such, like everywhere; beyond this the connection is closed (status 1009).
+ * Bytes of the longest message that is taken. More than any port allows: a frame that is only too long is dropped and
+ * counted as such, like everywhere; beyond this the connection is closed (status 1009).
  */
 export const MAX_MESSAGE = MAX_LENGTH
 

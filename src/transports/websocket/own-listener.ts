@@ -1,10 +1,11 @@
 /**
- * A listener for WebSockets and nothing else, so that guests' browsers need not reach the HTTP server, from where the switch is
- * controlled.
+ * A listener for WebSockets and nothing else, so that guests' browsers need not reach the HTTP server, from where the
+ * switch is controlled.
  *
- * It checks what the HTTP server would: the path; `Origin`, where a browser sends it, which must be allowed or be the very host that
- * was asked; and that this host is an address or localhost, because a page can point a name of its own at us (DNS rebinding).
- * A name that is to be the host of pages belongs into `allowedOrigins`. Who asks for anything but an upgrade is told 426.
+ * It checks what the HTTP server would: the path; `Origin`, where a browser sends it, which must be allowed or be the
+ * very host that was asked; and that this host is an address or localhost, because a page can point a name of its own
+ * at us (DNS rebinding). A name that is to be the host of pages belongs into `allowedOrigins`. Who asks for anything
+ * but an upgrade is told 426.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'

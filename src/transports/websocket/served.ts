@@ -1,12 +1,13 @@
 /**
  * WebSocket, served: each client is a port.
  *
- * Clients come from the HTTP server's listener or from one of our own (own-listener.ts); either has checked `Host` and `Origin`. Here
- * a client shows its token and is counted against the limits. What is refused costs one short answer and leaves nothing behind. A
- * client that says it is a switch proves it with its first message (identity.ts); where that switch is linked already, this link ends.
+ * Clients come from the HTTP server's listener or from one of our own (own-listener.ts); either has checked `Host` and
+ * `Origin`. Here a client shows its token and is counted against the limits. What is refused costs one short answer and
+ * leaves nothing behind. A client that says it is a switch proves it with its first message (identity.ts); where that
+ * switch is linked already, this link ends.
  *
- * Browsers cannot set headers, so a token may come as the first subprotocol, too. Whatever subprotocol a client asks for first is
- * granted, since a browser closes a connection on which none of its own is; frames are the same on all.
+ * Browsers cannot set headers, so a token may come as the first subprotocol, too. Whatever subprotocol a client asks
+ * for first is granted, since a browser closes a connection on which none of its own is; frames are the same on all.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -1,14 +1,15 @@
 /**
  * Which other switches this one is linked to by WebSocket, so that no two links make a loop.
  *
- * A frame is never sent back out of the port it came in by, so one link between two switches cannot loop. Two links between the same
- * two can, and so can a switch that dials itself: every broadcast would go round for ever. So there is one link for each pair of
- * switches; whoever comes second is refused, and told why. A loop through a third switch is not seen here (there is no spanning
- * tree); it shows as addresses that keep moving between ports.
+ * A frame is never sent back out of the port it came in by, so one link between two switches cannot loop. Two links
+ * between the same two can, and so can a switch that dials itself: every broadcast would go round for ever. So there is
+ * one link for each pair of switches; whoever comes second is refused, and told why. A loop through a third switch is
+ * not seen here (there is no spanning tree); it shows as addresses that keep moving between ports.
  *
- * Two exceptions. The same dialling transport that comes again takes the place of its predecessor, which the other end lost and
- * we may not have missed yet. And when two switches dial each other at the same moment, each has the other's call
- * accepted before its own is answered; then the call of the lower instance stands, which both ends find by themselves.
+ * Two exceptions. The same dialling transport that comes again takes the place of its predecessor, which the other end
+ * lost and we may not have missed yet. And when two switches dial each other at the same moment, each has the other's
+ * call accepted before its own is answered; then the call of the lower instance stands, which both ends find by
+ * themselves.
  *
  * Only a switch that has proven who it is (identity.ts) has a place here, so that no guest can take that of another.
  */
@@ -48,8 +49,9 @@ export class SwitchLinks {
   }
 
   /**
-   * Asks for the one place there is for links to this switch. Returns why it is refused, or the link. `end` is called, before
-   * this returns or later, when the link has to make way for another. `dialledAt`: of a dialled link, when the call was made.
+   * Asks for the one place there is for links to this switch. Returns why it is refused, or the link. `end` is called,
+   * before this returns or later, when the link has to make way for another. `dialledAt`: of a dialled link, when the
+   * call was made.
    */
   claim(hello: Hello, role: LinkRole, end: (why: string) => void, dialledAt = 0): SwitchLink | string {
     const { instance } = hello

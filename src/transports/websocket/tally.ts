@@ -1,5 +1,6 @@
 /**
- * Counts what is refused on this thread. The counters are the data plane's to write, so it is told, about once a second.
+ * Counts what is refused on this thread. The counters are the data plane's to write, so it is told, about once a
+ * second.
  */
 import type { EndpointDropReason } from '../../dataplane/shared-memory.js'
 import type { SendToEndpoint } from '../transport.js'

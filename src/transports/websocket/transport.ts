@@ -1,4 +1,7 @@
-/** websocket: the main thread's half, served or dialling. The data plane's half is that of joined ports, stream/endpoint.ts. */
+/**
+ * websocket: the main thread's half, served or dialling. The data plane's half is that of joined ports,
+ * stream/endpoint.ts.
+ */
 import type { WebSocketConfig } from '../../config/config.js'
 import type { UpgradeRoutes } from '../../upgrade-routes.js'
 import type { Transport, TransportContext } from '../transport.js'

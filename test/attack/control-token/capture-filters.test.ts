@@ -1,4 +1,7 @@
-/** A client with the control role sends filters that are meant to stop the switch, to make it ask a name server, or to end it. */
+/**
+ * A client with the control role sends filters that are meant to stop the switch, to make it ask a name server, or to
+ * end it.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'

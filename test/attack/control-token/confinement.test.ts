@@ -1,4 +1,7 @@
-/** The holder of a control token tries to reach what the switch can reach: files, variables, sockets and services of the host. */
+/**
+ * The holder of a control token tries to reach what the switch can reach: files, variables, sockets and services of the
+ * host.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

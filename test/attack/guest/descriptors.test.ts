@@ -1,6 +1,6 @@
 /**
- * A guest that connects, sends a frame and closes, over and over, or that connects and stays, where the switch may have 256 open files. The API goes on
- * answering, and so do guests of other transports.
+ * A guest that connects, sends a frame and closes, over and over, or that connects and stays, where the switch may have
+ * 256 open files. The API goes on answering, and so do guests of other transports.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** One guest sends as fast as it can, another one on the same transport a frame now and then: the second one loses nothing worth mentioning. */
+/**
+ * One guest sends as fast as it can, another one on the same transport a frame now and then: the second one loses
+ * nothing worth mentioning.
+ */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { eventually } from '../../support/eventually.js'

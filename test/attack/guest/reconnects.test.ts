@@ -1,6 +1,6 @@
 /**
- * A guest connects, says who it is, and goes, over and over: memory, log and events stay bounded, and the switch knows at the end which ports
- * there are. TAPSWITCH_SCALE=20 makes it 20,000 times on each transport.
+ * A guest connects, says who it is, and goes, over and over: memory, log and events stay bounded, and the switch knows
+ * at the end which ports there are. TAPSWITCH_SCALE=20 makes it 20,000 times on each transport.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

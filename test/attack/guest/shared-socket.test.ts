@@ -1,6 +1,6 @@
 /**
- * Clients of vfkit's kind that connect before any of them sends share one socket of the switch. One of them does not read: the others lose no
- * frame, and it is served again when it reads.
+ * Clients of vfkit's kind that connect before any of them sends share one socket of the switch. One of them does not
+ * read: the others lose no frame, and it is served again when it reads.
  */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'

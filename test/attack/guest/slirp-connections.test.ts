@@ -1,4 +1,7 @@
-/** A guest opens as many connections and datagram flows as it can, in the ways that were once not counted. Another guest gets its own. */
+/**
+ * A guest opens as many connections and datagram flows as it can, in the ways that were once not counted. Another guest
+ * gets its own.
+ */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { parseIpv6 } from '#src/wire/ip-address.js'

@@ -1,6 +1,7 @@
 /**
- * A guest, or a fault of libslirp, ends the slirp process as often as it likes. The switch lives, other ports lose no frame, and the
- * interface is back with the guests' leases and its forwards. The switch runs in a namespace without a way out.
+ * A guest, or a fault of libslirp, ends the slirp process as often as it likes. The switch lives, other ports lose no
+ * frame, and the interface is back with the guests' leases and its forwards. The switch runs in a namespace without a
+ * way out.
  */
 import assert from 'node:assert/strict'
 import { get } from 'node:http'
@@ -147,7 +148,10 @@ describe('a guest that ends the slirp process', { skip, timeout: 120_000 * scale
     })
   }
 
-  /** A last IPv4 fragment that comes first, with 8 bytes: 42 bytes in all. libslirp 4.7.0 writes through a pointer that it holds. */
+  /**
+   * A last IPv4 fragment that comes first, with 8 bytes: 42 bytes in all. libslirp 4.7.0 writes through a pointer that
+   * it holds.
+   */
   const lastFragment = () => {
     const packet = Buffer.from(ip(bytes4('10.0.2.15'), bytes4('10.0.2.2'), protocol.udp, new Uint8Array(8).fill(0x41)))
     packet.writeUInt16BE(1, 6)

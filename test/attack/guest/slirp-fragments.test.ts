@@ -1,6 +1,6 @@
 /**
- * A guest sends fragments that crash libslirp 4.7.0 of Debian: a last one that arrives first. The gateway goes on for another guest, and
- * fragments that honest guests send arrive whole, in any order.
+ * A guest sends fragments that crash libslirp 4.7.0 of Debian: a last one that arrives first. The gateway goes on for
+ * another guest, and fragments that honest guests send arrive whole, in any order.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

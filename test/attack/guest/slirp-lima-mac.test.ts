@@ -1,6 +1,7 @@
 /**
- * VMs of lima have MAC addresses 52:55:55:.., and libslirp's begin with 52:55, too. A frame from one such VM to another that the switch
- * floods, because it does not know the other, is not answered by the gateway: neither a reset, nor a connection, nor a ping.
+ * VMs of lima have MAC addresses 52:55:55:.., and libslirp's begin with 52:55, too. A frame from one such VM to another
+ * that the switch floods, because it does not know the other, is not answered by the gateway: neither a reset, nor a
+ * connection, nor a ping.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

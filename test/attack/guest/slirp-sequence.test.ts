@@ -1,6 +1,7 @@
 /**
- * A guest brings a TCP connection to the sequence number at which libslirp 4.7.0 takes the head of its list of segments for
- * a segment (src/slirp/sequence-guard.ts). The gateway goes on, and an upload that crosses the number arrives whole.
+ * A guest brings a TCP connection to the sequence number at which libslirp 4.7.0 takes the head of its list of segments
+ * for a segment (src/slirp/sequence-guard.ts). The gateway goes on, and an upload that crosses the number arrives
+ * whole.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * A local user without a token opens as many connections to the API as he can and keeps them: idle, refused, half a request. A client
- * with the token and a probe go on being answered.
+ * A local user without a token opens as many connections to the API as he can and keeps them: idle, refused, half a
+ * request. A client with the token and a probe go on being answered.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

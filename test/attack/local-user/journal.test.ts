@@ -1,6 +1,6 @@
 /**
- * The user that a switch gave root up for, and what this user leaves for the next start as root: records that name files, and links where root
- * writes. `mallory` has all rights of that user, and knows the program.
+ * The user that a switch gave root up for, and what this user leaves for the next start as root: records that name
+ * files, and links where root writes. `mallory` has all rights of that user, and knows the program.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

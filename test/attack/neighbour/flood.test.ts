@@ -1,6 +1,7 @@
 /**
- * One peer of a UDP or VXLAN listener sends as fast as it can, another one a frame now and then: the second one loses nothing worth
- * mentioning. Nor does it when the flood comes from addresses that the switch does not know, ever new ones.
+ * One peer of a UDP or VXLAN listener sends as fast as it can, another one a frame now and then: the second one loses
+ * nothing worth mentioning. Nor does it when the flood comes from addresses that the switch does not know, ever new
+ * ones.
  */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'

@@ -1,4 +1,7 @@
-/** A page of another site makes a browser of this machine send requests to the API, where even callers without a token have control. */
+/**
+ * A page of another site makes a browser of this machine send requests to the API, where even callers without a token
+ * have control.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'

@@ -94,7 +94,9 @@ describe('the text of a configuration, edited', () => {
   })
 })
 
-/** Every byte that a change is not about stays: each text below has its own taste, and `<...>` marks what goes or comes. */
+/**
+ * Every byte that a change is not about stays: each text below has its own taste, and `<...>` marks what goes or comes.
+ */
 describe('the style of a configuration', () => {
   const option: Option = [['switch', 'name'], 'x']
   const b: EntryEdit = made('b', { name: 'b', port: { isolated: true } })

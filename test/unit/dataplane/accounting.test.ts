@@ -1,4 +1,7 @@
-/** Every frame is accounted for, also those that wait when the data plane is replaced or dies: received = sent + dropped by reason. */
+/**
+ * Every frame is accounted for, also those that wait when the data plane is replaced or dies: received = sent + dropped
+ * by reason.
+ */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { EndpointSpec } from '#src/dataplane/messages.js'

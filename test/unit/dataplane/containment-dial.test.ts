@@ -1,4 +1,7 @@
-/** A stream that fails, or is replaced, while it dials or just when it has connected: it alone fails, and no descriptor is left open. */
+/**
+ * A stream that fails, or is replaced, while it dials or just when it has connected: it alone fails, and no descriptor
+ * is left open.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
@@ -93,7 +96,8 @@ describe('a stream that dials', { ...requirements({ platform: 'linux' }), timeou
         traffic()
         const before = openDescriptors()
         const dial = { type: 'dial', family: os.layout.inet.AF_INET, address, peer: 'server' }
-        // The connection is being made when the command is carried out; the kernel says that it is made in the next turn.
+        // The connection is being made when the command is carried out; the kernel says that it is made in the next
+        // turn.
         endpoint?.message(dial)
         assert.equal(openDescriptors(), before + 1)
         happen(dataPlane, endpoint as Endpoint)

@@ -1,6 +1,7 @@
 /**
- * An endpoint that throws, in each of its methods in turn, beside a neighbour that must not lose a frame. The data plane is the real one,
- * in this thread; the endpoints are the real ones, on real sockets; only the method under test is replaced, by one that throws.
+ * An endpoint that throws, in each of its methods in turn, beside a neighbour that must not lose a frame. The data
+ * plane is the real one, in this thread; the endpoints are the real ones, on real sockets; only the method under test
+ * is replaced, by one that throws.
  */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'

@@ -1,4 +1,7 @@
-/** The files for Prometheus and Grafana, as far as this can be judged without those programs; test/system/prometheus.test.ts has them. */
+/**
+ * The files for Prometheus and Grafana, as far as this can be judged without those programs;
+ * test/system/prometheus.test.ts has them.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

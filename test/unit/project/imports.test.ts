@@ -4,7 +4,9 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, it } from 'node:test'
 import { projectRoot } from '../../support/project-root.js'
 
-/** What each folder of src/ may import from the others, beside itself. Files directly under src/ count by their name. */
+/**
+ * What each folder of src/ may import from the others, beside itself. Files directly under src/ count by their name.
+ */
 const mayImport: Record<string, string[]> = {
   wire: [],
   page: [],
@@ -52,7 +54,10 @@ const mayImport: Record<string, string[]> = {
   ],
 }
 
-/** Files that put the pieces together, and so may import more than their folder: the worker hands the engine its endpoints. */
+/**
+ * Files that put the pieces together, and so may import more than their folder: the worker hands the engine its
+ * endpoints.
+ */
 const composing: Record<string, string[]> = { 'dataplane/endpoint-kinds.ts': ['transports', 'vmnet', 'tap'] }
 
 /** The folders that call the operating system through koffi. */

@@ -13,7 +13,9 @@ const maxPorts = 16
 const SNAPSHOTS = 5000
 const options = { maxEntries, maxPorts, ageingMs: 1000, seed: 3 }
 
-/** The writer enters address n on port n % 16 only, with n repeated in the high half, so that a mixture of two shows. */
+/**
+ * The writer enters address n on port n % 16 only, with n repeated in the high half, so that a mixture of two shows.
+ */
 const isWhole = ({ mac, port }: { mac: number; port: number }) => {
   const n = mac % 2 ** 32
   return Math.floor(mac / 2 ** 32) === 0x0200 + (n % 251) && port === n % maxPorts

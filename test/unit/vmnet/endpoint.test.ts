@@ -126,7 +126,8 @@ describe("the vmnet interface's half on the data plane", requirements(standinNee
     rig.command({ type: 'set-policy', name: 'vm1', policy })
     rig.inject(0, toTwo(1414))
     await rig.until(() => rig.counters(1).transmitFrames === 1)
-    // Only the first station's own interface could bring a longer one; so it comes through the egress of the second directly.
+    // Only the first station's own interface could bring a longer one; so it comes through the egress of the second
+    // directly.
     assert.equal(rig.thread.core.maxFrameSize[1], 1414)
     assert.equal(rig.count('writes', 1), 1)
   })

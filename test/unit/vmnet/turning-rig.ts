@@ -1,4 +1,7 @@
-/** A switch in the test's own thread, turn by turn and by its own clock, with two stations behind vmnet interfaces of the stand-in. */
+/**
+ * A switch in the test's own thread, turn by turn and by its own clock, with two stations behind vmnet interfaces of
+ * the stand-in.
+ */
 import type { DataPlaneThread } from '#src/dataplane/data-plane-thread.js'
 import type { Command } from '#src/dataplane/messages.js'
 import type { PortCounters } from '#src/dataplane/shared-memory.js'

@@ -34,7 +34,8 @@ export function sandboxRules(config: Config, env: NodeJS.ProcessEnv): FileRule[]
     ...rules(['read'], [...SHOWN, ...linkedFolder('/etc/resolv.conf'), ...programFolders(), ...folders(env, FILES)]),
     ...rules(['write'], ['/dev/null', '/dev/tty', '/proc/sys/net']),
     ...rules(['write', 'device'], ['/dev/net/tun']),
-    ...rules(CHANGE, [runtimeDir, dirname(file), ...linkedFolder(file)]),
+    // Sockets too, wherever a file may be made: the first transport may come over the API.
+    ...rules([...CHANGE, 'socketFiles'], [runtimeDir, dirname(file), ...linkedFolder(file)]),
     ...(process.getuid?.() === 0 ? rules(CHANGE, [ROOT_FOLDER]) : []),
     // The switch removes a runtime directory that it made.
     ...rules(['removeFolders'], dirname(runtimeDir) === '/' ? [] : [dirname(runtimeDir)]),

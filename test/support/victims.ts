@@ -70,7 +70,7 @@ export function udpVictim(): Victim {
       name,
       kind: UDP,
       index,
-      options: { mode: 'peers', single: true, fd, policy, staticAddresses: [], peers, learn: null },
+      options: { mode: 'peers', single: true, fd, lanes: [], policy, staticAddresses: [], peers, learn: null },
     },
     send: bytes => void peer.sendNow(bytes),
     close: () => {
@@ -92,7 +92,7 @@ export function vxlanVictim(): Victim {
     policy,
     staticAddresses: [],
     vni,
-    fd,
+    fds: [fd],
     sendFds: [sending.fd],
     port: address.port,
     maxEntries: 64,

@@ -8,10 +8,8 @@ const SECTION = 0x0a0d0d0a
 const INTERFACE = 1
 const STATISTICS = 5
 const PACKET = 6
-/** A custom block that programs need not copy. */
-const CUSTOM = 0x4000_0bad
-/** Private Enterprise Number for documentation (RFC 5612); the block has no content. */
-const ENTERPRISE = 32_473
+/** Name resolution block. */
+const NAMES = 4
 const MAGIC = 0x1a2b3c4d
 const ETHERNET = 1
 
@@ -105,11 +103,13 @@ export function statisticsBlock({ interfaceId, start, end, received, accepted, d
   ])
 }
 
-/** Means nothing: shows proxies that the connection is alive. Readers skip it. */
+/**
+ * A name resolution block without names: shows proxies that the connection is alive. Readers take it for what it is;
+ * Wireshark lists custom blocks among the packets.
+ */
 export function quietBlock(): Buffer {
-  const fixed = Buffer.alloc(4)
-  fixed.writeUInt32LE(ENTERPRISE)
-  return block(CUSTOM, fixed, [])
+  // One record, of type nrb_record_end and length 0.
+  return block(NAMES, Buffer.alloc(4), [])
 }
 
 /** Type and length, the fixed part, options, the length again. */

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { controlTokenOf } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import { ALICE, arpReply, BOB } from '../support/frames.js'
 import { Lab } from '../support/lab.js'
@@ -27,7 +28,11 @@ describe('tapswitch capture', { timeout: 120_000 }, () => {
     running = await lab.startSwitch({ transports: [{ name: 'vms', type: 'unixgram', listen: 'vms.sock' }] })
     alice = lab.qemu('alice.sock', 'vms.sock')
     await alice.send(arpReply)
-    await running.api.portOf(lab.path('alice.sock'))
+    await eventually(
+      () => running.api.ports(),
+      ports => ports.length === 1,
+      'the port of alice',
+    )
   })
 
   afterEach(() => lab.close())
@@ -38,6 +43,7 @@ describe('tapswitch capture', { timeout: 120_000 }, () => {
     const args = [program, 'capture', '-u', running.api.url, '-w', target]
     const child = spawn('/bin/bash', ['-c', command, process.execPath, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, TAPSWITCH_TOKEN: controlTokenOf(running.api.url) },
     })
     lab.onClose(async () => child.kill('SIGKILL'))
     const done = (async () => {

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { interfaceBlock, packetBlock, quietBlock, sectionBlock } from '#src/control/pcapng.js'
 import { epochOf, nanoseconds } from '#src/os/wall-clock.js'
-import { controlHeaders } from '../support/control-tokens.js'
+import { controlHeaders, controlTokenOf } from '../support/control-tokens.js'
 import { eventually } from '../support/eventually.js'
 import {
   ALICE,
@@ -60,6 +60,7 @@ describe('a capture', { timeout: 120_000 }, () => {
     const program = join(projectRoot, 'dist/cli/main.js')
     const child = spawn(process.execPath, [program, 'capture', '-u', running.api.url, '-w', file, ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, TAPSWITCH_TOKEN: controlTokenOf(running.api.url) },
     })
     lab.onClose(async () => child.kill('SIGKILL'))
     const exited = once(child, 'exit')

@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
+import { controlTokenOf } from '../support/control-tokens.js'
 import { Lab } from '../support/lab.js'
 import { projectRoot } from '../support/project-root.js'
 import { requirements } from '../support/requires.js'
@@ -22,8 +23,12 @@ interface Ended {
 }
 
 /** Runs the program; `stdout` is a descriptor, or what a shell puts behind the program. */
-async function tapswitch(args: readonly string[], stdout: number | 'pipe' = 'pipe'): Promise<Ended> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', stdout, 'pipe'], timeout: 30_000 })
+async function tapswitch(args: readonly string[], stdout: number | 'pipe' = 'pipe', token?: string): Promise<Ended> {
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ['ignore', stdout, 'pipe'],
+    timeout: 30_000,
+    env: { ...process.env, ...(token && { TAPSWITCH_TOKEN: token }) },
+  })
   const [out, err, [code, signal]] = await Promise.all([
     child.stdout === null ? '' : text(child.stdout),
     text(child.stderr as NonNullable<typeof child.stderr>),
@@ -145,11 +150,12 @@ describe('save', { timeout: 60_000 }, () => {
     const lab = await Lab.open()
     try {
       const running = await lab.startSwitch({ transports: [] })
-      const target = ['-c', running.file, '-u', running.url]
-      const nothing = await tapswitch(['save', ...target])
+      const target = ['-u', running.url]
+      const run = (...args: string[]) => tapswitch([...args, ...target], 'pipe', controlTokenOf(running.url))
+      const nothing = await run('save')
       assert.equal(nothing.out, `nothing to write: ${running.file} says what runs\n`)
-      await tapswitch(['add', 'transport', 'name=a', 'type=unixgram', 'listen=a.sock', ...target])
-      assert.equal((await tapswitch(['save', ...target])).out, `written to ${running.file}\n`)
+      await run('add', 'transport', 'name=a', 'type=unixgram', 'listen=a.sock')
+      assert.equal((await run('save')).out, `written to ${running.file}\n`)
     } finally {
       await lab.close()
     }

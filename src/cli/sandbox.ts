@@ -101,6 +101,11 @@ function isWithin({ path, allow }: FileRule, reach: ReadonlyMap<string, readonly
 }
 
 function identityOf(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats && `${stats.dev}:${stats.ino}`
+  try {
+    const { dev, ino } = statSync(path)
+    return `${dev}:${ino}`
+  } catch {
+    // It does not exist, or this user may not see it.
+    return undefined
+  }
 }

@@ -31,8 +31,12 @@ describe('whoever follows the guide for QEMU', { ...requirements(vmNeeds), timeo
     ]
     /** The page's ports may be somebody else's here. */
     const here = (line: string) =>
-      ports
-        .reduce((all, [from, to]) => all.replaceAll(from, from.includes(':') ? `127.0.0.1:${to}` : String(to)), line)
+      // In one pass: a free port may have the digits of another of the page's.
+      line
+        .replaceAll(new RegExp(ports.map(([from]) => from.replaceAll('.', '\\.')).join('|'), 'g'), from => {
+          const to = ports.find(([each]) => each === from)?.[1]
+          return from.includes(':') ? `127.0.0.1:${to}` : String(to)
+        })
         .replaceAll('DIR', lab.folder)
     running = await lab.startSwitch(parse(here(configuration)))
     guests = await Vm.startAll(

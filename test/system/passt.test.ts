@@ -4,7 +4,7 @@
  * to guests at the router's address.
  */
 import assert from 'node:assert/strict'
-import { chmodSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { askForAddress } from '../support/dhcp-client.js'
 import { Lab } from '../support/lab.js'
@@ -25,14 +25,16 @@ describe('passt as the uplink', { ...needs, timeout: 240_000 }, () => {
 
   /** passt gives up root, so its folder must be open to others. */
   const startPasst = () => {
-    const passt = host.spawn('passt', ...['-f', '-4', '-m', '1500', '-s', lab.path('passt.sock')])
+    const passt = host.spawn('passt', ...['-f', '-4', '-m', '1500', '-s', lab.path('passt/passt.sock')])
     lab.onClose(async () => void passt.kill('SIGKILL'))
     return passt
   }
 
   before(async () => {
     lab = await Lab.open()
-    chmodSync(lab.folder, 0o777)
+    chmodSync(lab.folder, 0o755)
+    mkdirSync(lab.path('passt'))
+    chmodSync(lab.path('passt'), 0o777)
     host = Netns.make()
     lab.onClose(async () => host.remove())
     const world = Netns.make()
@@ -45,7 +47,7 @@ describe('passt as the uplink', { ...needs, timeout: 240_000 }, () => {
     running = await lab.startSwitch({
       runtimeDir: lab.path('run'),
       transports: [
-        { name: 'uplink', type: 'stream', connect: lab.path('passt.sock') },
+        { name: 'uplink', type: 'stream', connect: lab.path('passt/passt.sock') },
         { name: 'vms', type: 'stream', listen: lab.path('vms.sock') },
       ],
     })

@@ -13,7 +13,7 @@
  *
  * Source: include/uapi/linux/landlock.h, landlock(7). The system calls have the same numbers on every architecture.
  */
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, openSync, type Stats, statSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import { errno, libc } from '../libc.js'
 import { NativeMemory } from '../native-memory.js'
@@ -155,7 +155,7 @@ export function restrictTo(ruleset: number): void {
 
 function addRule(ruleset: number, { path, allow }: FileRule, handled: number): void {
   const wanted = allow.flatMap(access => accessBits[access]).reduce((bits, name) => bits | bit[name as Bit], 0)
-  const found = statSync(path, { throwIfNoEntry: false })
+  const found = statsOf(path)
   if (found === undefined) return
   const fd = openSync(path, O_PATH)
   try {
@@ -173,4 +173,13 @@ function addRule(ruleset: number, { path, allow }: FileRule, handled: number): v
 function checked(what: string, result: number): number {
   if (result < 0) throw new Error(`${what}: ${getSystemErrorName(-errno())}`)
   return result
+}
+
+/** Undefined for what does not exist, and for what this user may not see: it has no use for a rule. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
 }

@@ -33,7 +33,7 @@ export interface SwitchProcessOptions {
 
 /** How a switch ended that did not start. */
 export interface Refusal extends ExitStatus {
-  /** The lines on stderr. */
+  /** The lines on stderr but for those of level info. */
   errors: LogLine[]
   /** All of stdout. */
   output: string
@@ -73,7 +73,7 @@ export class SwitchProcess {
     const timer = setTimeout(() => started.kill('SIGKILL'), readyTimeoutMs)
     const status = await started.exited
     clearTimeout(timer)
-    return { ...status, errors: started.log, output: started.output }
+    return { ...status, errors: started.log.filter(({ level }) => level !== 'info'), output: started.output }
   }
 
   private constructor(file: string, { env = {}, through = [] }: SwitchProcessOptions) {

@@ -61,7 +61,7 @@ describe('a switch that cannot start', { timeout: 120_000 }, () => {
   ): Promise<void> {
     const before = inventory()
     const { errors, output, ...status } = await SwitchProcess.refused(lab.folder, config, options)
-    const messages = errors.filter(({ level }) => level !== 'info').map(({ msg }) => msg)
+    const messages = errors.map(({ msg }) => msg)
     assert.deepEqual(status, { code, signal: null }, messages.join('\n'))
     assert.equal(messages.length, lines.length, messages.join('\n'))
     for (const [i, line] of lines.entries()) {

@@ -98,7 +98,7 @@ describe('two VMs on one socket path', { ...requirements(vmNeeds), timeout: 240_
       )
     }
     const { transmitDrops } = (await running.api.portOf(lab.path('vm1.sock'))).counters
-    assert.deepEqual(transmitDrops, { 'queue-full': 0, oversize: 0, 'peer-gone': 0, error: 0, impaired: 0 })
+    assert.deepEqual(transmitDrops, { 'queue-full': 0, oversize: 0, 'peer-gone': 0, error: 0, impaired: 0, restart: 0 })
   })
 
   it('count for count, frames from a peer that the test itself is', async () => {

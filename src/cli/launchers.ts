@@ -3,7 +3,7 @@
  *
  * Every VM needs a MAC address of its own, and with QEMU a socket path of its own, at which it is answered. The
  * spelling is each program's: QEMU takes a comma inside a value as ",,"; vfkit and krunkit have no way to write one.
- * With krunkit `offloading` must be off, since with it the guest sends 64 KiB frames whose checksums nobody has
+ * With krunkit `offloading` must be off, since with it the guest sends 64 KiB frames whose checksums are not
  * finished; the form `unixSocketPath=` turns it on, so the long form is used.
  */
 import { dirname, join } from 'node:path'

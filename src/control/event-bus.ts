@@ -1,7 +1,7 @@
 /**
  * What happens on the switch, for everybody who wants to know: numbered, typed, kept for a while.
  *
- * Whoever listens is called at once and must not take long; a reader that is slow, such as an HTTP client, keeps its
+ * A listener is called at once and must not take long; a reader that is slow, such as an HTTP client, keeps its
  * place by number instead and reads on when it can. The ring is bounded, so a reader that falls behind by more than it
  * holds is told how much it missed. An event's id names the run as well as the number: after a restart of the program
  * an old id is known to be one.

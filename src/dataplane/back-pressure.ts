@@ -11,7 +11,7 @@
  *   reached HIGH frames. Whoever talks to two ports at once is not paused: what the full one does not take is queued up
  *   to its limit, then dropped.
  * - It is read again as soon as the queue is down to LOW frames, and after PATIENCE_MS at the latest. A port that takes
- *   longer than that for a hundred frames is dead, slow, or was not given the CPU; nobody is paused on its account for
+ *   longer than that for a hundred frames is dead, slow, or was not given the CPU; no sender is paused for it, for
  *   a while, and what it does not take is queued, then dropped. The while doubles each time, from DISTRUST_MS to
  *   MAX_DISTRUST_MS, and starts anew once the port was in time. So a stalled port costs its senders one short pause in
  *   two seconds, and a VM that lost the CPU for a moment is soon trusted again.
@@ -42,7 +42,7 @@ export class BackPressure {
   readonly #cells: Float64Array
   readonly #counters: SharedCounters
   readonly #pauses: Pause[] = []
-  /** By port: until when nobody is paused on its account. */
+  /** By port: until when no sender is paused on its account. */
   readonly #distrustedUntil: Float64Array
   /** By port: how long the next time. */
   readonly #distrustMs: Float64Array

@@ -13,7 +13,7 @@
  * Behind the slots lie a few *read buffers*, for streams: hundreds of frames come with one read and are switched where
  * they lie, so that an offset into the arena means a frame here too. Such a frame has no headroom, since what is in
  * front of it is another frame, and no owner: it is gone when the buffer is read into again. `isSlot` tells the two
- * apart; whoever wants to keep a frame takes `keep`.
+ * apart; a holder of a frame takes `keep`.
  *
  *     | slot | slot | ... | slot | read buffer | read buffer | ...
  *

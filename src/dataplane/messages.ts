@@ -1,6 +1,6 @@
 /**
  * What the main thread and the data plane say to each other. Commands go through a MessagePort, with a wake-up
- * descriptor because the data plane sleeps in the kernel; events come back the same way and wait for nobody.
+ * descriptor because the data plane sleeps in the kernel; events come back the same way and are not waited for.
  */
 import type { FindingCode, FindingDetail } from '../finding-codes.js'
 import type { CaptureCount, CaptureSpec } from './capture-session.js'

@@ -1,5 +1,5 @@
 /**
- * Ports that receive copies of what passes at others, for whoever watches there with a program of their own (the mirror
+ * Ports that receive copies of what passes at others, for an operator who watches there with a program of their own (the mirror
  * or SPAN port of a hardware switch). A mirror port watches ports by name, all those of a transport, or every one. It
  * gets each frame once, however many of the ports it watches the frame came from or goes to, also those that the switch
  * refused. It takes no part in the switch itself: nothing is flooded to it, and what it sends is dropped as

@@ -3,7 +3,7 @@
  * a place in the core's arrays, and is used again; an id is for people, and is not.
  *
  * A port that is down keeps its id and its counters, so that a VM that comes back is the same port as before; it is no
- * part of the core, and so of no flood. So is one that an operator switched off, whoever is at its other end: it
+ * part of the core, and so of no flood. So is one that an operator switched off, whatever is at its other end: it
  * forwards while both its link and its operator say so. Only what the main thread was told survives this thread: every
  * change is an event.
  */

@@ -2,7 +2,7 @@
  * Where the HTTP server listens: a TCP address or a unix socket.
  *
  * A unix socket belongs to its owner alone (0600) from the moment it exists, and gets the permissions that were asked
- * for only then. A socket file that nobody serves any more is replaced; one that somebody serves, and anything that is
+ * for only then. A socket file that no process serves any more is replaced; one that is served, and anything that is
  * no socket, is left alone.
  */
 import { once } from 'node:events'
@@ -90,7 +90,7 @@ async function clearStale(path: string): Promise<void> {
 }
 
 /**
- * Only ECONNREFUSED proves that nobody holds the socket; EAGAIN (queue full) or EPROTOTYPE (datagrams) prove the
+ * Only ECONNREFUSED proves that no process holds the socket; EAGAIN (queue full) or EPROTOTYPE (datagrams) prove the
  * contrary.
  */
 async function isServed(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /**
- * The live page at `/` and its files: a fixed list, read once. Whoever may read may have them; where that takes a
+ * The live page at `/` and its files: a fixed list, read once. A caller who may read may have them; where that takes a
  * token, a browser asks for it.
  */
 import { readdirSync, readFileSync } from 'node:fs'
